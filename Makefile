@@ -1,0 +1,68 @@
+# The commands of README.md. The work is done by the CMake presets; here they get short names.
+.DEFAULT_GOAL := help
+.PHONY: help run build test vocabulary bench lint format asan tsan fuzz deps clean
+
+PROGRAM := build/release/gemma4
+
+help:  ## show this list
+	@sed -n 's/^\([a-z][a-z ]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+run: build  ## install what is missing, build, chat with the demo model
+	@$(PROGRAM) chat
+
+build:  ## install what is missing, build build/release/gemma4
+	@scripts/install_deps.sh build
+	@$(MAKE) --no-print-directory build/release/build.ninja
+	@cmake --build --preset release
+
+test:  ## install what is missing, build, run the fast suite
+	@scripts/install_deps.sh build test
+	@$(MAKE) --no-print-directory build/ci/build.ninja
+	@cmake --build --preset ci
+	@$(MAKE) --no-print-directory vocabulary
+	@ctest --preset ci --no-tests=error
+
+# Tests of the real vocabulary skip without it, and say so.
+vocabulary:
+	@{ scripts/install_deps.sh vocabulary && scripts/fetch_vocabulary.sh; } || \
+	  echo "note: the real vocabulary could not be fetched; its tests will be skipped"
+
+bench:  ## micro-benchmarks, then the speed of the demo model
+	@scripts/install_deps.sh build bench
+	@$(MAKE) --no-print-directory build/bench/build.ninja
+	@cmake --build --preset bench
+	@for program in build/bench/bench/*_bench; do [ ! -x $$program ] || $$program || exit 1; done
+	@build/bench/gemma4 bench
+
+lint:  ## format, include direction, words, headers, clang-tidy
+	@scripts/install_deps.sh build test lint
+	@$(MAKE) --no-print-directory build/ci/build.ninja
+	@scripts/lint.sh build/ci
+
+format:  ## rewrite the sources in the project's format
+	@scripts/install_deps.sh lint
+	@find $(wildcard src apps tests bench fuzz) -type f \
+	  \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) -exec clang-format-14 -i {} +
+
+asan tsan:  ## the fast suite under address and undefined, or thread sanitizer
+	@scripts/install_deps.sh build test
+	@$(MAKE) --no-print-directory build/$@/build.ninja
+	@cmake --build --preset $@
+	@ctest --preset $@ --no-tests=error
+
+fuzz:  ## every fuzz target for half a minute; scripts/fuzz.sh 3600 for an hour each
+	@scripts/install_deps.sh build fuzz
+	@$(MAKE) --no-print-directory build/fuzz/build.ninja
+	@cmake --build --preset fuzz
+	@scripts/fuzz.sh
+
+deps:  ## install every Debian package that any of these commands needs
+	@scripts/install_deps.sh build test bench lint fuzz vocabulary
+
+clean:  ## remove everything built
+	@rm -rf build
+
+# Ninja runs CMake again by itself when a CMakeLists.txt changes, but does not know of the presets.
+build/%/build.ninja: CMakePresets.json
+	@cmake --preset $*
+	@touch $@

@@ -1,0 +1,241 @@
+// The definition of every table entry: scalar, float32, one thread. Tests hold every other backend
+// against this file. Sums run in double where a float sum would make the definition itself noisy.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "kernels/registry.h"
+
+namespace gemma4::kernels {
+namespace {
+
+float dot(const float* x, const Matrix& weight, int64_t row) {
+  const int64_t base = row * weight.cols;
+  double sum = 0;
+  for (int64_t k = 0; k < weight.cols; ++k)
+    sum += static_cast<double>(x[k]) * load_float(weight.data, weight.dtype, base + k);
+  return static_cast<float>(sum);
+}
+
+float gelu_tanh(float x) {
+  constexpr float kSqrt2OverPi = 0.7978845608028654f;
+  return 0.5f * x * (1.0f + std::tanh(kSqrt2OverPi * (x + 0.044715f * x * x * x)));
+}
+
+void normalise(float* out, const float* x, const float* weight, int64_t cols, float eps) {
+  double sum = 0;
+  for (int64_t j = 0; j < cols; ++j) sum += static_cast<double>(x[j]) * x[j];
+  const auto inverse = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(cols) + eps));
+  for (int64_t j = 0; j < cols; ++j)
+    out[j] = x[j] * inverse * (weight != nullptr ? weight[j] : 1.0f);
+}
+
+void embed(Queue, const EmbedArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t j = 0; j < a.table.cols; ++j)
+      a.out[t * a.table.cols + j] =
+          load_float(a.table.data, a.table.dtype, a.ids[t] * a.table.cols + j) * a.scale;
+}
+
+void combine_per_layer(Queue, const CombinePerLayerArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t l = 0; l < a.layers; ++l) {
+      float* out = a.out + (t * a.layers + l) * a.width;
+      normalise(out, a.context + (t * a.layers + l) * a.width, a.weight, a.width, a.eps);
+      for (int64_t j = 0; j < a.width; ++j) {
+        const int64_t element = a.ids[t] * a.table.cols + a.column + l * a.width + j;
+        out[j] = (out[j] + load_float(a.table.data, a.table.dtype, element) * a.table_scale) *
+                 a.combine_scale;
+      }
+    }
+}
+
+void rms_norm(Queue, const RmsNormArgs& a) {
+  for (int64_t r = 0; r < a.rows; ++r)
+    normalise(a.out + r * a.cols, a.x + r * a.cols, a.weight, a.cols, a.eps);
+}
+
+void linear(Queue, const LinearArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t n = 0; n < a.weight.rows; ++n)
+      a.out[t * a.weight.rows + n] = dot(a.x + t * a.weight.cols, a.weight, n);
+}
+
+void rope_table(Queue, const RopeTableArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t i = 0; i < a.half; ++i) {
+      const float angle = static_cast<float>(a.positions[t]) * a.inv_freq[i];
+      a.cos[t * a.half + i] = std::cos(angle);
+      a.sin[t * a.half + i] = std::sin(angle);
+    }
+}
+
+void rope(Queue, const RopeArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t h = 0; h < a.heads; ++h) {
+      float* x = a.x + (t * a.heads + h) * 2 * a.half;
+      for (int64_t i = 0; i < a.half; ++i) {
+        const float c = a.cos[t * a.half + i];
+        const float s = a.sin[t * a.half + i];
+        const float first = x[i];
+        const float second = x[i + a.half];
+        x[i] = first * c - second * s;
+        x[i + a.half] = second * c + first * s;
+      }
+    }
+}
+
+int64_t cache_offset(const KvLayer& cache, int64_t slot, int64_t head) {
+  const int64_t block = slot / cache.block_tokens;
+  const int64_t offset = slot % cache.block_tokens;
+  return ((block * cache.heads + head) * cache.block_tokens + offset) * cache.head_dim;
+}
+
+void store_kv(Queue, const StoreKvArgs& a) {
+  const auto bytes = static_cast<size_t>(a.cache.head_dim) * sizeof(float);
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t h = 0; h < a.cache.heads; ++h) {
+      const int64_t from = (t * a.cache.heads + h) * a.cache.head_dim;
+      const int64_t to = cache_offset(a.cache, a.slots[t], h);
+      std::memcpy(a.cache.k + to, a.k + from, bytes);
+      std::memcpy(a.cache.v + to, a.v + from, bytes);
+    }
+}
+
+void attention(Queue, const AttentionArgs& a) {
+  const int64_t dim = a.cache.head_dim;
+  const int64_t heads_per_kv = a.q_heads / a.cache.heads;
+  std::vector<double> scores;
+  std::vector<double> sum(static_cast<size_t>(dim));
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const int64_t first_block = a.table_first[a.sequence[t]];
+    const int32_t* blocks = a.block_table + a.table_offset[a.sequence[t]];
+    const auto slot_of = [&](int64_t position) {
+      const int64_t block = blocks[position / a.cache.block_tokens - first_block];
+      return block * a.cache.block_tokens + position % a.cache.block_tokens;
+    };
+    for (int64_t h = 0; h < a.q_heads; ++h) {
+      const float* q = a.q + (t * a.q_heads + h) * dim;
+      float* out = a.out + (t * a.q_heads + h) * dim;
+      scores.clear();
+      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
+        const float* k = a.cache.k + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
+        double score = 0;
+        for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * k[i];
+        scores.push_back(score);
+      }
+      const double max = *std::max_element(scores.begin(), scores.end());
+      double total = 0;
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
+        const double weight = std::exp(scores[static_cast<size_t>(j - a.key_begin[t])] - max);
+        const float* v = a.cache.v + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
+        for (int64_t i = 0; i < dim; ++i) sum[static_cast<size_t>(i)] += weight * v[i];
+        total += weight;
+      }
+      for (int64_t i = 0; i < dim; ++i)
+        out[i] = static_cast<float>(sum[static_cast<size_t>(i)] / total);
+    }
+  }
+}
+
+void gated_gelu(Queue, const GatedGeluArgs& a) {
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t j = 0; j < a.cols; ++j)
+      a.out[r * a.cols + j] = gelu_tanh(a.gate[r * a.gate_stride + j]) * a.up[r * a.up_stride + j];
+}
+
+void add(Queue, const AddArgs& a) {
+  for (int64_t i = 0; i < a.n; ++i) a.out[i] = (a.a[i] + a.b[i]) * a.scale;
+}
+
+void scale(Queue, const ScaleArgs& a) {
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t j = 0; j < a.cols; ++j)
+      a.out[r * a.cols + j] =
+          a.x[r * a.cols + j] * (a.weight != nullptr ? a.weight[j] : 1.0f) * a.scale;
+}
+
+void gather_rows(Queue, const GatherRowsArgs& a) {
+  for (int64_t r = 0; r < a.count; ++r)
+    std::memcpy(a.out + r * a.cols, a.x + a.rows[r] * a.cols,
+                static_cast<size_t>(a.cols) * sizeof(float));
+}
+
+void soft_cap(Queue, const SoftCapArgs& a) {
+  for (int64_t i = 0; i < a.n; ++i) a.out[i] = a.cap * std::tanh(a.x[i] / a.cap);
+}
+
+void route(Queue, const RouteArgs& a) {
+  std::vector<int32_t> order(static_cast<size_t>(a.num_experts));
+  std::vector<float> chance(static_cast<size_t>(a.num_experts));
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const float* logits = a.logits + t * a.num_experts;
+    const float max = *std::max_element(logits, logits + a.num_experts);
+    float total = 0;
+    for (int64_t e = 0; e < a.num_experts; ++e)
+      total += chance[static_cast<size_t>(e)] = std::exp(logits[e] - max);
+    for (float& c : chance) c /= total;
+    std::iota(order.begin(), order.end(), 0);
+    std::partial_sort(order.begin(), order.begin() + a.top_k, order.end(),
+                      [&](int32_t x, int32_t y) {
+                        const float cx = chance[static_cast<size_t>(x)];
+                        const float cy = chance[static_cast<size_t>(y)];
+                        return cx != cy ? cx > cy : x < y;
+                      });
+    float chosen = 0;
+    for (int64_t k = 0; k < a.top_k; ++k)
+      chosen += chance[static_cast<size_t>(order[static_cast<size_t>(k)])];
+    for (int64_t k = 0; k < a.top_k; ++k) {
+      const int32_t e = order[static_cast<size_t>(k)];
+      a.experts[t * a.top_k + k] = e;
+      a.weights[t * a.top_k + k] = chance[static_cast<size_t>(e)] / chosen * a.expert_scale[e];
+    }
+  }
+}
+
+void experts(Queue, const ExpertsArgs& a) {
+  std::vector<float> inner(static_cast<size_t>(a.width));
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const float* x = a.x + t * a.hidden;
+    float* out = a.out + t * a.hidden;
+    std::fill(out, out + a.hidden, 0.0f);
+    for (int64_t k = 0; k < a.top_k; ++k) {
+      const int64_t e = a.experts[t * a.top_k + k];
+      for (int64_t f = 0; f < a.width; ++f)
+        inner[static_cast<size_t>(f)] = gelu_tanh(dot(x, a.gate_up, e * 2 * a.width + f)) *
+                                        dot(x, a.gate_up, e * 2 * a.width + a.width + f);
+      for (int64_t j = 0; j < a.hidden; ++j)
+        out[j] += a.weights[t * a.top_k + k] * dot(inner.data(), a.down, e * a.hidden + j);
+    }
+  }
+}
+
+}  // namespace
+
+const Table& reference_table() {
+  static constexpr Table kTable{
+      .name = "reference",
+      .embed = embed,
+      .combine_per_layer = combine_per_layer,
+      .rms_norm = rms_norm,
+      .linear = linear,
+      .rope_table = rope_table,
+      .rope = rope,
+      .store_kv = store_kv,
+      .attention = attention,
+      .gated_gelu = gated_gelu,
+      .add = add,
+      .scale = scale,
+      .gather_rows = gather_rows,
+      .soft_cap = soft_cap,
+      .route = route,
+      .experts = experts,
+  };
+  return kTable;
+}
+
+}  // namespace gemma4::kernels

@@ -1,0 +1,232 @@
+// The vocabulary of the engine: every operation a device must offer, as a function pointer and one
+// struct of arguments. The model speaks ops, ops speak this table, a backend is a filled table.
+//
+// Contract of every entry: pointers are valid for the sizes given, outputs do not alias inputs
+// unless the comment says so, activations are float32 and contiguous, weights may be unaligned.
+// Arguments are checked one layer above (src/ops). Shapes use the alphabet of docs/notation.md.
+#pragma once
+
+#include <cstdint>
+
+#include "base/thread_pool.h"
+#include "base/view.h"
+
+namespace gemma4::kernels {
+
+// Where a kernel runs. The CPU uses the pool; a GPU backend will keep its stream here.
+struct Queue {
+  ThreadPool* pool = nullptr;
+};
+
+// out[t] = table[ids[t]] · scale
+struct EmbedArgs {
+  float* out;          // [T, D]
+  const int32_t* ids;  // [T], each in [0, table.rows)
+  int64_t tokens;      // T
+  Matrix table;        // [V, D]
+  float scale;
+};
+
+// Per-layer inputs: out[t,l,:] = (RMS_w(context[t,l,:]) + table[ids[t], column + l·P
+// …]·table_scale) · combine_scale
+struct CombinePerLayerArgs {
+  float* out;            // [T, L, P]
+  const float* context;  // [T, L, P], already scaled; may alias `out`
+  const int32_t* ids;    // [T]
+  int64_t tokens;        // T
+  int64_t layers;        // L: layers in this slice
+  int64_t width;         // P
+  Matrix table;          // [V, all layers · P]
+  int64_t column;        // first column of the slice
+  const float* weight;   // [P]
+  float eps;
+  float table_scale;
+  float combine_scale;
+};
+
+// out = x · (mean(x²) + eps)^(-1/2) ⊙ weight, over the last axis
+struct RmsNormArgs {
+  float* out;           // [rows, cols]; may alias x
+  const float* x;       // [rows, cols]
+  const float* weight;  // [cols], or null for none
+  int64_t rows;
+  int64_t cols;
+  float eps;
+};
+
+// out[t, n] = Σ_k x[t, k] · weight[n, k], float32 accumulation. Row t depends on x[t] alone, bit
+// for bit.
+struct LinearArgs {
+  float* out;      // [T, N]
+  const float* x;  // [T, K]
+  int64_t tokens;  // T
+  Matrix weight;   // [N, K]
+};
+
+// cos and sin of position · inv_freq, the product formed in float32, full argument reduction
+struct RopeTableArgs {
+  float* cos;                // [T, half]
+  float* sin;                // [T, half]
+  const int32_t* positions;  // [T]
+  const float* inv_freq;     // [half]
+  int64_t tokens;
+  int64_t half;  // Dh / 2
+};
+
+// Rotate-half position embedding, in place: element i pairs with i + half
+struct RopeArgs {
+  float* x;          // [T, heads, 2 · half]
+  const float* cos;  // [T, half]
+  const float* sin;  // [T, half]
+  int64_t tokens;
+  int64_t heads;
+  int64_t half;
+};
+
+// One layer's K and V in blocks: element (slot, head, i) with slot = block · block_tokens + offset
+// lives at
+// ((block · heads + head) · block_tokens + offset) · head_dim + i, so a head's keys of a block are
+// contiguous.
+struct KvLayer {
+  float* k;
+  float* v;
+  int64_t heads;     // Hkv
+  int64_t head_dim;  // Dh
+  int64_t block_tokens;
+};
+
+// Writes each row's K and V into its slot
+struct StoreKvArgs {
+  KvLayer cache;
+  const float* k;        // [T, Hkv, Dh]
+  const float* v;        // [T, Hkv, Dh]
+  const int32_t* slots;  // [T]
+  int64_t tokens;
+};
+
+// Softmax attention, scale 1: row t sees the keys at positions [key_begin[t], key_end[t]) of its
+// sequence. That interval expresses every mask of the model: causal, window, and (later)
+// bidirectional blocks.
+struct AttentionArgs {
+  float* out;      // [T, Hq, Dh]
+  const float* q;  // [T, Hq, Dh]
+  KvLayer cache;
+  const int32_t* key_begin;     // [T]
+  const int32_t* key_end;       // [T], > key_begin
+  const int32_t* sequence;      // [T] index into the two arrays below
+  const int32_t* table_offset;  // [B] where the sequence's blocks start in block_table
+  const int32_t* table_first;   // [B] position block (position / block_tokens) of that first entry
+  const int32_t* block_table;   // physical block numbers
+  int64_t tokens;               // T
+  int64_t q_heads;  // Hq, a multiple of cache.heads; head h reads KV head h / (Hq / Hkv)
+};
+
+// out = gelu_tanh(gate) ⊙ up
+struct GatedGeluArgs {
+  float* out;         // [rows, cols]; may alias gate or up
+  const float* gate;  // rows start `gate_stride` elements apart
+  const float* up;    // rows start `up_stride` elements apart
+  int64_t rows;
+  int64_t cols;
+  int64_t gate_stride;
+  int64_t up_stride;
+};
+
+// out = (a + b) · scale
+struct AddArgs {
+  float* out;  // [n]; may alias a or b
+  const float* a;
+  const float* b;
+  int64_t n;
+  float scale;
+};
+
+// out[t, j] = x[t, j] · scale · (weight ? weight[j] : 1)
+struct ScaleArgs {
+  float* out;           // [rows, cols]; may alias x
+  const float* x;       // [rows, cols]
+  const float* weight;  // [cols] or null
+  int64_t rows;
+  int64_t cols;
+  float scale;
+};
+
+// out[r] = x[rows[r]]
+struct GatherRowsArgs {
+  float* out;           // [R, cols]
+  const float* x;       // [T, cols]
+  const int32_t* rows;  // [R], each in [0, T)
+  int64_t count;        // R
+  int64_t cols;
+};
+
+// out = cap · tanh(x / cap)
+struct SoftCapArgs {
+  float* out;  // [n]; may alias x
+  const float* x;
+  int64_t n;
+  float cap;
+};
+
+// π = softmax(logits); the k largest (ties: lower index), renormalised, then times expert_scale
+struct RouteArgs {
+  int32_t* experts;           // [T, K], in order of falling π
+  float* weights;             // [T, K]
+  const float* logits;        // [T, E]
+  const float* expert_scale;  // [E]
+  int64_t tokens;
+  int64_t num_experts;  // E
+  int64_t top_k;        // K <= E
+};
+
+// out[t] = Σ_k weights[t,k] · down[e]·(gelu(u[0:F]) ⊙ u[F:2F]),  u = gate_up[e]·x[t],  e =
+// experts[t,k]
+struct ExpertsArgs {
+  float* out;              // [T, D]
+  const float* x;          // [T, D]
+  const int32_t* experts;  // [T, K]
+  const float* weights;    // [T, K]
+  float* workspace;        // experts_workspace_floats(args)
+  int64_t tokens;
+  int64_t top_k;
+  int64_t num_experts;  // E
+  int64_t hidden;       // D
+  int64_t width;        // F
+  Matrix gate_up;       // [E · 2F, D], expert-major; in each expert the first F rows are the gate
+  Matrix down;          // [E · D, F]
+};
+
+inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t hidden,
+                                        int64_t width) {
+  // Per (token, expert) pair: the gathered input, gate and up, and the weighted output.
+  return tokens * top_k * (2 * hidden + 2 * width);
+}
+
+// What running an entry costs at least; benchmarks divide by it.
+struct Cost {
+  double bytes = 0;  // weights and activations, each moved once
+  double flops = 0;
+};
+Cost cost(const LinearArgs& args);
+Cost cost(const AttentionArgs& args);
+
+struct Table {
+  const char* name = "";  // "reference", "AVX3_DL", …
+  void (*embed)(Queue, const EmbedArgs&) = nullptr;
+  void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;
+  void (*rms_norm)(Queue, const RmsNormArgs&) = nullptr;
+  void (*linear)(Queue, const LinearArgs&) = nullptr;
+  void (*rope_table)(Queue, const RopeTableArgs&) = nullptr;
+  void (*rope)(Queue, const RopeArgs&) = nullptr;
+  void (*store_kv)(Queue, const StoreKvArgs&) = nullptr;
+  void (*attention)(Queue, const AttentionArgs&) = nullptr;
+  void (*gated_gelu)(Queue, const GatedGeluArgs&) = nullptr;
+  void (*add)(Queue, const AddArgs&) = nullptr;
+  void (*scale)(Queue, const ScaleArgs&) = nullptr;
+  void (*gather_rows)(Queue, const GatherRowsArgs&) = nullptr;
+  void (*soft_cap)(Queue, const SoftCapArgs&) = nullptr;
+  void (*route)(Queue, const RouteArgs&) = nullptr;
+  void (*experts)(Queue, const ExpertsArgs&) = nullptr;
+};
+
+}  // namespace gemma4::kernels

@@ -1,0 +1,451 @@
+#include "model/config.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/strings.h"
+
+namespace gemma4::model {
+namespace {
+
+namespace dom = simdjson::dom;
+
+// Sizes above these are not models but damaged or hostile files; they also keep products within
+// int64.
+constexpr int64_t kMaxWidth = 1 << 20;
+constexpr int64_t kMaxLayers = 1 << 12;
+constexpr int64_t kMaxVocabulary = 1 << 24;
+
+Error invalid(std::string message) { return {ErrorCode::kInvalidData, std::move(message)}; }
+Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
+
+// Reads keys of one object; remembers the first error so that a parser can be a plain list of
+// fields.
+class Fields {
+ public:
+  Fields(dom::object object, std::string where) : object_(object), where_(std::move(where)) {}
+
+  bool has(const char* key) const {
+    dom::element value;
+    return object_[key].get(value) == simdjson::SUCCESS && !value.is_null();
+  }
+
+  // An integer in [low, high]. Without `fallback` the key is required.
+  int64_t integer(const char* key, int64_t low, int64_t high,
+                  std::optional<int64_t> fallback = std::nullopt) {
+    if (!has(key)) return fallback ? *fallback : missing<int64_t>(key);
+    int64_t value = 0;
+    if (object_[key].get(value) != simdjson::SUCCESS)
+      return fail<int64_t>(key, "expected an integer");
+    if (value < low || value > high)
+      return fail<int64_t>(key, str_cat("is ", value, ", expected ", low, " to ", high));
+    return value;
+  }
+
+  double number(const char* key, double low, double high, double fallback) {
+    if (!has(key)) return fallback;
+    double value = 0;
+    if (object_[key].get(value) != simdjson::SUCCESS) return fail<double>(key, "expected a number");
+    if (!(value >= low && value <= high))
+      return fail<double>(key, str_cat("is ", value, ", out of range"));
+    return value;
+  }
+
+  bool boolean(const char* key, bool fallback) {
+    if (!has(key)) return fallback;
+    bool value = false;
+    if (object_[key].get(value) != simdjson::SUCCESS)
+      return fail<bool>(key, "expected true or false");
+    return value;
+  }
+
+  std::string string(const char* key, std::string fallback) {
+    if (!has(key)) return fallback;
+    std::string_view value;
+    if (object_[key].get(value) != simdjson::SUCCESS)
+      return fail<std::string>(key, "expected a string");
+    return std::string(value);
+  }
+
+  // A token id or a list of them; nothing when absent.
+  std::vector<int32_t> token_ids(const char* key) {
+    std::vector<int32_t> ids;
+    if (!has(key)) return ids;
+    const auto push = [&](const dom::element& element) {
+      int64_t id = 0;
+      if (element.get(id) != simdjson::SUCCESS || id < 0 || id >= kMaxVocabulary)
+        fail<bool>(key, "expected a token id or a list of them");
+      else
+        ids.push_back(static_cast<int32_t>(id));
+    };
+    dom::array array;
+    if (object_[key].get(array) == simdjson::SUCCESS)
+      for (const dom::element element : array) push(element);
+    else
+      push(object_[key].value_unsafe());
+    return ids;
+  }
+
+  std::optional<Fields> object(const char* key) const {
+    dom::object child;
+    if (object_[key].get(child) != simdjson::SUCCESS) return std::nullopt;
+    return Fields(child, where_.empty() ? key : where_ + "." + key);
+  }
+
+  std::optional<dom::array> array(const char* key) const {
+    dom::array child;
+    if (object_[key].get(child) != simdjson::SUCCESS) return std::nullopt;
+    return child;
+  }
+
+  const dom::object& raw() const { return object_; }
+  std::string path(const std::string& key) const {
+    return where_.empty() ? key : where_ + "." + key;
+  }
+
+  // Keeps the first problem only: later ones are usually its consequences.
+  template <typename T>
+  T fail(const std::string& key, const std::string& problem) {
+    if (!error_) error_ = invalid(str_cat(quote(path(key)), ": ", problem));
+    return T{};
+  }
+  void take_error_of(const Fields& child) {
+    if (!error_) error_ = child.error_;
+  }
+  void set_error(Error error) {
+    if (!error_) error_ = std::move(error);
+  }
+  Status status() const { return error_ ? Status(*error_) : Status(); }
+  bool failed() const { return error_.has_value(); }
+
+ private:
+  template <typename T>
+  T missing(const char* key) {
+    return fail<T>(key, "is missing");
+  }
+  dom::object object_;
+  std::string where_;
+  std::optional<Error> error_;
+};
+
+std::vector<AttentionKind> parse_layer_types(Fields& fields, int64_t layers) {
+  std::vector<AttentionKind> types;
+  if (const auto list = fields.array("layer_types")) {
+    for (const dom::element element : *list) {
+      std::string_view name;
+      if (element.get(name) != simdjson::SUCCESS ||
+          (name != "sliding_attention" && name != "full_attention")) {
+        fields.fail<bool>("layer_types",
+                          "entries must be \"sliding_attention\" or \"full_attention\"");
+        return {};
+      }
+      types.push_back(name == "full_attention" ? AttentionKind::kFull : AttentionKind::kSliding);
+    }
+    if (static_cast<int64_t>(types.size()) != layers)
+      fields.fail<bool>("layer_types",
+                        str_cat("has ", types.size(), " entries for ", layers, " layers"));
+  } else {
+    for (int64_t i = 0; i < layers; ++i)
+      types.push_back((i + 1) % 6 == 0 ? AttentionKind::kFull : AttentionKind::kSliding);
+  }
+  if (!types.empty()) types.back() = AttentionKind::kFull;  // the reference forces it
+  return types;
+}
+
+RopeParameters parse_rope(Fields& fields, AttentionKind kind) {
+  RopeParameters rope;
+  rope.proportional = kind == AttentionKind::kFull;
+  rope.rope_theta = kind == AttentionKind::kFull ? 1e6 : 1e4;
+  rope.partial_rotary_factor = kind == AttentionKind::kFull ? 0.25 : 1.0;
+  auto all = fields.object("rope_parameters");
+  if (!all) return rope;
+  auto one = all->object(kind == AttentionKind::kFull ? "full_attention" : "sliding_attention");
+  if (!one) return rope;
+  const std::string type = one->string("rope_type", "default");
+  if (type != "default" && type != "proportional")
+    fields.set_error(
+        unsupported(str_cat(quote(one->path("rope_type")), ": ", quote(type),
+                            " is not a rotary embedding of Gemma 4 (default, proportional)")));
+  rope.proportional = type == "proportional";
+  rope.rope_theta = one->number("rope_theta", 1, 1e12, rope.rope_theta);
+  rope.partial_rotary_factor = one->number("partial_rotary_factor", 0, 1, 1.0);
+  rope.factor = one->number("factor", 1e-6, 1e6, 1.0);
+  if (!rope.proportional && rope.partial_rotary_factor != 1.0)
+    fields.set_error(unsupported(str_cat(quote(one->path("partial_rotary_factor")),
+                                         ": only with rope_type \"proportional\"")));
+  fields.take_error_of(*one);
+  return rope;
+}
+
+// Head dimension and KV heads of every layer: `per_layer_config` (re-saved files) or else the two
+// "global" keys (published files).
+void resolve_layer_shapes(Fields& fields, TextConfig& text) {
+  text.layer_head_dims.assign(static_cast<size_t>(text.num_hidden_layers), text.head_dim);
+  text.layer_kv_heads.assign(static_cast<size_t>(text.num_hidden_layers), text.num_key_value_heads);
+  if (auto overrides = fields.object("per_layer_config")) {
+    for (const auto [key, value] : overrides->raw()) {
+      char* end = nullptr;
+      const std::string name(key);
+      const long layer = std::strtol(name.c_str(), &end, 10);
+      dom::object entry;
+      if (name.empty() || *end != '\0' || layer < 0 || layer >= text.num_hidden_layers ||
+          value.get(entry) != simdjson::SUCCESS) {
+        fields.fail<bool>("per_layer_config",
+                          str_cat(quote(name), " is not the number of a layer with an object"));
+        return;
+      }
+      Fields layer_fields(entry, overrides->path(name));
+      auto& head_dim = text.layer_head_dims[static_cast<size_t>(layer)];
+      auto& kv_heads = text.layer_kv_heads[static_cast<size_t>(layer)];
+      head_dim = layer_fields.integer("head_dim", 2, kMaxWidth, head_dim);
+      kv_heads = layer_fields.integer("num_key_value_heads", 1, kMaxWidth, kv_heads);
+      fields.take_error_of(layer_fields);
+    }
+    return;
+  }
+  const int64_t global_head_dim = fields.integer("global_head_dim", 2, kMaxWidth, 512);
+  const int64_t global_kv_heads =
+      fields.integer("num_global_key_value_heads", 1, kMaxWidth, text.num_key_value_heads);
+  for (size_t i = 0; i < text.layer_types.size(); ++i) {
+    if (text.layer_types[i] != AttentionKind::kFull) continue;
+    text.layer_head_dims[i] = global_head_dim;
+    if (text.attention_k_eq_v) text.layer_kv_heads[i] = global_kv_heads;
+  }
+}
+
+void parse_experts(Fields& fields, TextConfig& text) {
+  text.enable_moe_block = fields.boolean("enable_moe_block", false);
+  if (!text.enable_moe_block) return;
+  text.num_experts = fields.integer("num_experts", 1, 1 << 14);
+  text.top_k_experts = fields.integer("top_k_experts", 1, 1 << 14);
+  text.moe_intermediate_size = fields.integer("moe_intermediate_size", 1, kMaxWidth);
+  if (!fields.failed() && text.top_k_experts > text.num_experts)
+    fields.fail<bool>("top_k_experts", str_cat("is ", text.top_k_experts, ", but there are ",
+                                               text.num_experts, " experts"));
+}
+
+// What each layer needs of the others; checked here so that the layer plan cannot fail.
+void check_layers(Fields& fields, const TextConfig& text) {
+  std::array<int64_t, kNumAttentionKinds> head_dim{};
+  for (int64_t i = 0; i < text.num_hidden_layers; ++i) {
+    const auto layer = static_cast<size_t>(i);
+    if (text.num_attention_heads % text.layer_kv_heads[layer] != 0)
+      return (void)fields.fail<bool>(
+          "num_attention_heads",
+          str_cat("is ", text.num_attention_heads, ", not a multiple of the ",
+                  text.layer_kv_heads[layer], " KV heads of layer ", i));
+    if (text.layer_head_dims[layer] % 2 != 0)
+      return (void)fields.fail<bool>(
+          "head_dim", str_cat("of layer ", i, " is odd; rotary embedding needs pairs"));
+    int64_t& expected = head_dim[static_cast<size_t>(index_of(text.layer_types[layer]))];
+    if (expected == 0) expected = text.layer_head_dims[layer];
+    if (expected != text.layer_head_dims[layer])
+      return (void)fields.fail<bool>(
+          "per_layer_config",
+          str_cat("layer ", i, " has another head_dim than the layers of its type before it"));
+  }
+  const int64_t first_shared = text.num_hidden_layers - text.num_kv_shared_layers;
+  for (int64_t i = first_shared; i < text.num_hidden_layers; ++i) {
+    int64_t donor = first_shared - 1;
+    while (donor >= 0 &&
+           text.layer_types[static_cast<size_t>(donor)] != text.layer_types[static_cast<size_t>(i)])
+      --donor;
+    if (donor < 0)
+      return (void)fields.fail<bool>(
+          "num_kv_shared_layers",
+          str_cat("layer ", i, " shares keys and values, but no layer of its type before layer ",
+                  first_shared, " could give them"));
+    if (text.layer_kv_heads[static_cast<size_t>(donor)] !=
+        text.layer_kv_heads[static_cast<size_t>(i)])
+      return (void)fields.fail<bool>("num_kv_shared_layers",
+                                     str_cat("layers ", donor, " and ", i, " differ in KV heads"));
+  }
+}
+
+void check_unsupported(Fields& fields) {
+  const std::string activation = fields.string("hidden_activation", "gelu_pytorch_tanh");
+  if (activation != "gelu_pytorch_tanh")
+    fields.set_error(unsupported(str_cat(quote(fields.path("hidden_activation")), ": ",
+                                         quote(activation), ", expected \"gelu_pytorch_tanh\"")));
+  if (fields.boolean("attention_bias", false))
+    fields.set_error(
+        unsupported(str_cat(quote(fields.path("attention_bias")), ": no Gemma 4 model has it")));
+}
+
+TextConfig parse_text(Fields& fields, bool unified) {
+  TextConfig text;
+  text.vocab_size = fields.integer("vocab_size", 1, kMaxVocabulary);
+  text.hidden_size = fields.integer("hidden_size", 1, kMaxWidth);
+  text.intermediate_size = fields.integer("intermediate_size", 1, kMaxWidth);
+  text.num_hidden_layers = fields.integer("num_hidden_layers", 1, kMaxLayers);
+  text.num_attention_heads = fields.integer("num_attention_heads", 1, 1 << 14);
+  text.num_key_value_heads = fields.integer("num_key_value_heads", 1, 1 << 14);
+  text.head_dim = fields.integer("head_dim", 2, kMaxWidth);
+  if (fields.failed()) return text;
+  text.attention_k_eq_v = fields.boolean("attention_k_eq_v", false);
+  text.layer_types = parse_layer_types(fields, text.num_hidden_layers);
+  if (fields.failed()) return text;
+  resolve_layer_shapes(fields, text);
+  text.sliding_window = fields.integer("sliding_window", 1, 1 << 30, unified ? 1024 : 512);
+  for (const AttentionKind kind : {AttentionKind::kSliding, AttentionKind::kFull})
+    text.rope_parameters[static_cast<size_t>(index_of(kind))] = parse_rope(fields, kind);
+  text.max_position_embeddings =
+      fields.integer("max_position_embeddings", 1, 1 << 30, unified ? 262144 : 131072);
+  text.rms_norm_eps = static_cast<float>(fields.number("rms_norm_eps", 0, 1, 1e-6));
+  if (fields.has("final_logit_softcapping"))
+    text.final_logit_softcapping =
+        static_cast<float>(fields.number("final_logit_softcapping", 1e-6, 1e6, 30));
+  text.num_kv_shared_layers =
+      fields.integer("num_kv_shared_layers", 0, text.num_hidden_layers - 1, 0);
+  text.use_double_wide_mlp = fields.boolean("use_double_wide_mlp", false);
+  const bool has_width = fields.raw()["hidden_size_per_layer_input"].error() == simdjson::SUCCESS;
+  text.hidden_size_per_layer_input =
+      fields.integer("hidden_size_per_layer_input", 0, kMaxWidth,
+                     has_width || unified ? 0 : 256);  // null means off; the unified class has none
+  text.vocab_size_per_layer_input =
+      fields.integer("vocab_size_per_layer_input", 0, kMaxVocabulary, text.vocab_size);
+  if (text.hidden_size_per_layer_input > 0 && text.vocab_size_per_layer_input < text.vocab_size)
+    fields.fail<bool>("vocab_size_per_layer_input",
+                      str_cat("is ", text.vocab_size_per_layer_input, ", less than vocab_size ",
+                              text.vocab_size));
+  parse_experts(fields, text);
+  const std::string bidirectional =
+      fields.string("use_bidirectional_attention", unified ? "vision" : "");
+  if (bidirectional != "" && bidirectional != "vision")
+    fields.set_error(
+        unsupported(str_cat(quote(fields.path("use_bidirectional_attention")), ": ",
+                            quote(bidirectional), " is used by no published Gemma 4 decoder")));
+  text.bidirectional_vision = bidirectional == "vision";
+  text.tie_word_embeddings = fields.boolean("tie_word_embeddings", true);
+  text.pad_token_id =
+      static_cast<int32_t>(fields.integer("pad_token_id", 0, text.vocab_size - 1, 0));
+  text.bos_token_id = static_cast<int32_t>(fields.integer(
+      "bos_token_id", 0, text.vocab_size - 1, std::min<int64_t>(2, text.vocab_size - 1)));
+  check_unsupported(fields);
+  if (!fields.failed()) check_layers(fields, text);
+  return text;
+}
+
+VisionConfig parse_vision(Fields& fields) {
+  VisionConfig vision;
+  vision.unified = fields.string("model_type", "") == "gemma4_unified_vision";
+  vision.patch_size = fields.integer("patch_size", 1, 1024, 16);
+  vision.pooling_kernel_size = fields.integer("pooling_kernel_size", 1, 64, 3);
+  if (vision.unified) {
+    vision.mm_embed_dim = fields.integer("mm_embed_dim", 1, kMaxWidth);
+    vision.mm_posemb_size = fields.integer("mm_posemb_size", 1, kMaxWidth);
+    return vision;
+  }
+  vision.hidden_size = fields.integer("hidden_size", 1, kMaxWidth);
+  vision.intermediate_size = fields.integer("intermediate_size", 1, kMaxWidth);
+  vision.num_hidden_layers = fields.integer("num_hidden_layers", 1, kMaxLayers);
+  vision.num_attention_heads = fields.integer("num_attention_heads", 1, 1 << 14);
+  vision.head_dim = fields.integer("head_dim", 1, kMaxWidth);
+  vision.position_embedding_size = fields.integer("position_embedding_size", 1, kMaxWidth, 10240);
+  vision.standardize = fields.boolean("standardize", false);
+  vision.use_clipped_linears = fields.boolean("use_clipped_linears", false);
+  return vision;
+}
+
+AudioConfig parse_audio(Fields& fields) {
+  AudioConfig audio;
+  audio.unified = fields.string("model_type", "") == "gemma4_unified_audio";
+  if (audio.unified) {
+    audio.audio_embed_dim = fields.integer("audio_embed_dim", 1, kMaxWidth, 640);
+    return audio;
+  }
+  audio.hidden_size = fields.integer("hidden_size", 1, kMaxWidth);
+  audio.num_hidden_layers = fields.integer("num_hidden_layers", 1, kMaxLayers);
+  audio.num_attention_heads = fields.integer("num_attention_heads", 1, 1 << 14);
+  audio.conv_kernel_size = fields.integer("conv_kernel_size", 1, 1024, 5);
+  audio.output_proj_dims = fields.integer("output_proj_dims", 1, kMaxWidth);
+  audio.use_clipped_linears = fields.boolean("use_clipped_linears", true);
+  if (const auto channels = fields.array("subsampling_conv_channels")) {
+    if (channels->size() != 2)
+      fields.fail<bool>("subsampling_conv_channels", "expected two numbers");
+    for (size_t i = 0; i < 2 && !fields.failed(); ++i) {
+      int64_t value = 0;
+      if (channels->at(i).get(value) != simdjson::SUCCESS || value < 1 || value > kMaxWidth)
+        fields.fail<bool>("subsampling_conv_channels", "expected two positive integers");
+      audio.subsampling_conv_channels[i] = value;
+    }
+  }
+  return audio;
+}
+
+Status check_model_type(const std::string& type) {
+  static const std::set<std::string> kKnown = {"gemma4", "gemma4_unified", "gemma4_text",
+                                               "gemma4_unified_text"};
+  if (kKnown.contains(type)) return {};
+  if (type == "gemma4_assistant" || type == "gemma4_unified_assistant")
+    return unsupported(
+        "this is a Gemma 4 drafter (gemma4_assistant), which only works beside its target model");
+  if (type.empty())
+    return invalid("\"model_type\": is missing; this is not the config.json of a model");
+  return unsupported(str_cat("this is a ", quote(type),
+                             " model, not a Gemma 4 model (gemma4, gemma4_unified, gemma4_text)"));
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view json) {
+  dom::parser parser;
+  dom::object root;
+  if (const auto error = parser.parse(json.data(), json.size()).get(root);
+      error != simdjson::SUCCESS)
+    return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  Fields fields(root, "");
+  Config config;
+  config.model_type = fields.string("model_type", "");
+  G4_RETURN_IF_ERROR(fields.status());
+  G4_RETURN_IF_ERROR(check_model_type(config.model_type));
+  const bool unified = config.model_type.starts_with("gemma4_unified");
+  config.text_only = config.model_type.ends_with("_text");
+
+  std::optional<Fields> text = config.text_only ? fields : fields.object("text_config");
+  if (!text) return invalid("\"text_config\": is missing");
+  config.text = parse_text(*text, unified);
+  G4_RETURN_IF_ERROR(text->status());
+  config.text.tie_word_embeddings =
+      fields.boolean("tie_word_embeddings", config.text.tie_word_embeddings);
+  config.eos_token_ids = fields.token_ids("eos_token_id");
+  if (config.eos_token_ids.empty()) config.eos_token_ids = text->token_ids("eos_token_id");
+  G4_RETURN_IF_ERROR(text->status());
+  if (config.text_only) return config;
+
+  for (const char* key : {"image_token_id", "audio_token_id", "video_token_id"})
+    for (const int32_t id : fields.token_ids(key)) config.placeholder_token_ids.push_back(id);
+  if (auto vision = fields.object("vision_config")) {
+    config.vision = parse_vision(*vision);
+    fields.take_error_of(*vision);
+  }
+  if (auto audio = fields.object("audio_config")) {
+    config.audio = parse_audio(*audio);
+    fields.take_error_of(*audio);
+  }
+  G4_RETURN_IF_ERROR(fields.status());
+  return config;
+}
+
+Result<GenerationDefaults> parse_generation_config(std::string_view json) {
+  dom::parser parser;
+  dom::object root;
+  if (const auto error = parser.parse(json.data(), json.size()).get(root);
+      error != simdjson::SUCCESS)
+    return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  Fields fields(root, "");
+  GenerationDefaults defaults;
+  defaults.temperature = static_cast<float>(fields.number("temperature", 0, 100, 1.0));
+  if (!fields.boolean("do_sample", false)) defaults.temperature = 0;
+  defaults.top_k = static_cast<int32_t>(fields.integer("top_k", 0, kMaxVocabulary, 64));
+  defaults.top_p = static_cast<float>(fields.number("top_p", 0, 1, 0.95));
+  defaults.eos_token_ids = fields.token_ids("eos_token_id");
+  defaults.suppress_tokens = fields.token_ids("suppress_tokens");
+  G4_RETURN_IF_ERROR(fields.status());
+  return defaults;
+}
+
+}  // namespace gemma4::model

@@ -1,0 +1,125 @@
+#include "model/kv_cache.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace gemma4::model {
+namespace {
+
+constexpr AttentionKind kKinds[] = {AttentionKind::kSliding, AttentionKind::kFull};
+
+int64_t blocks_for(int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
+
+}  // namespace
+
+KvCache::KvCache(const TextConfig& text, const std::vector<LayerPlan>& plans, BlockCounts blocks)
+    : window_(text.sliding_window) {
+  for (const LayerPlan& plan : plans) {
+    Storage storage;
+    if (plan.owns_kv) {
+      const auto floats = static_cast<size_t>(blocks[static_cast<size_t>(index_of(plan.kind))] *
+                                              plan.num_kv_heads * kBlockTokens * plan.head_dim);
+      // Not initialised: the pages of unused blocks are never touched.
+      storage = {std::make_unique_for_overwrite<float[]>(floats),
+                 std::make_unique_for_overwrite<float[]>(floats), plan.num_kv_heads, plan.head_dim};
+    }
+    storage_.push_back(std::move(storage));
+    kv_layer_.push_back(plan.kv_layer);
+  }
+  for (const AttentionKind kind : kKinds) {
+    auto& list = free_[static_cast<size_t>(index_of(kind))];
+    for (int64_t block = blocks[static_cast<size_t>(index_of(kind))]; block > 0; --block)
+      list.push_back(
+          static_cast<int32_t>(block - 1));  // handed out from the back: low numbers first
+  }
+}
+
+KvCache::BlockCounts KvCache::blocks_needed(const TextConfig& text, int64_t length, int64_t chunk) {
+  // The window may begin, and the chunk end, anywhere inside a block.
+  const int64_t rolling = blocks_for(text.sliding_window - 1 + chunk) + 1;
+  return {std::min(blocks_for(length), rolling), blocks_for(length)};
+}
+
+int64_t KvCache::block_bytes(const std::vector<LayerPlan>& plans, AttentionKind kind) {
+  int64_t floats = 0;
+  for (const LayerPlan& plan : plans)
+    if (plan.owns_kv && plan.kind == kind)
+      floats += 2 * plan.num_kv_heads * plan.head_dim * kBlockTokens;
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+bool KvCache::reserve(KvSequence& sequence, int64_t tokens) {
+  std::array<int64_t, kNumAttentionKinds> missing{};
+  for (const AttentionKind kind : kKinds) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    const BlockTable& table = sequence.tables[i];
+    const int64_t end = blocks_for(sequence.length + tokens);
+    missing[i] =
+        std::max<int64_t>(0, end - table.first - static_cast<int64_t>(table.blocks.size()));
+    if (missing[i] > static_cast<int64_t>(free_[i].size())) return false;
+  }
+  for (size_t i = 0; i < missing.size(); ++i)
+    for (int64_t n = 0; n < missing[i]; ++n) {
+      sequence.tables[i].blocks.push_back(free_[i].back());
+      free_[i].pop_back();
+    }
+  return true;
+}
+
+void KvCache::commit(KvSequence& sequence, int64_t tokens) {
+  sequence.length += tokens;
+  // The next query sits at position `length` and sees `window_` keys, itself included.
+  drop_front(sequence.tables[static_cast<size_t>(index_of(AttentionKind::kSliding))],
+             AttentionKind::kSliding, std::max<int64_t>(0, sequence.length - window_ + 1));
+}
+
+void KvCache::drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed) {
+  const auto count = std::min<int64_t>(first_needed / kBlockTokens - table.first,
+                                       static_cast<int64_t>(table.blocks.size()));
+  if (count <= 0) return;
+  auto& free = free_[static_cast<size_t>(index_of(kind))];
+  free.insert(free.end(), table.blocks.begin(), table.blocks.begin() + count);
+  table.blocks.erase(table.blocks.begin(), table.blocks.begin() + count);
+  table.first += static_cast<int32_t>(count);
+}
+
+bool KvCache::truncate(KvSequence& sequence, int64_t length) {
+  G4_CHECK_LE(length, sequence.length);
+  const BlockTable& sliding =
+      sequence.tables[static_cast<size_t>(index_of(AttentionKind::kSliding))];
+  if (sliding.first > 0 &&
+      std::max<int64_t>(0, length - window_ + 1) / kBlockTokens < sliding.first)
+    return false;
+  for (const AttentionKind kind : kKinds) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    BlockTable& table = sequence.tables[i];
+    while (table.first + static_cast<int64_t>(table.blocks.size()) >
+           std::max<int64_t>(blocks_for(length), table.first)) {
+      free_[i].push_back(table.blocks.back());
+      table.blocks.pop_back();
+    }
+  }
+  sequence.length = length;
+  return true;
+}
+
+void KvCache::release(KvSequence& sequence) {
+  for (size_t i = 0; i < free_.size(); ++i)
+    free_[i].insert(free_[i].end(), sequence.tables[i].blocks.begin(),
+                    sequence.tables[i].blocks.end());
+  sequence = {};
+}
+
+int64_t KvCache::slot(const BlockTable& table, int64_t position) {
+  const int64_t block = position / kBlockTokens - table.first;
+  G4_CHECK(block >= 0 && block < static_cast<int64_t>(table.blocks.size()));
+  return table.blocks[static_cast<size_t>(block)] * kBlockTokens + position % kBlockTokens;
+}
+
+kernels::KvLayer KvCache::layer(int layer) const {
+  const Storage& storage = storage_[static_cast<size_t>(kv_layer_[static_cast<size_t>(layer)])];
+  return {storage.k.get(), storage.v.get(), storage.heads, storage.head_dim, kBlockTokens};
+}
+
+}  // namespace gemma4::model

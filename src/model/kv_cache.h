@@ -1,0 +1,78 @@
+// Keys and values as block pools, one pool per kind of layer. A block holds `kBlockTokens`
+// positions of every layer of its kind that owns K and V; layers that share read their donor's.
+// Knows blocks, not requests.
+//
+// Sliding layers give a block back once it has left the window, so a long sequence keeps a rolling
+// few.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/config.h"
+#include "model/layer_plan.h"
+#include "ops/context.h"
+
+namespace gemma4::model {
+
+inline constexpr int64_t kBlockTokens = 64;
+
+// The blocks of one sequence for one kind of layer.
+struct BlockTable {
+  int32_t first = 0;            // number (position / kBlockTokens) of the first block kept
+  std::vector<int32_t> blocks;  // physical blocks, in order of position
+};
+
+// A sequence's place in the cache.
+struct KvSequence {
+  std::array<BlockTable, kNumAttentionKinds> tables;  // by AttentionKind
+  int64_t length = 0;                                 // positions stored
+};
+
+class KvCache {
+ public:
+  using BlockCounts = std::array<int64_t, kNumAttentionKinds>;
+
+  // Reserves address space for `blocks` of each kind; pages are touched as they are used.
+  KvCache(const TextConfig& text, const std::vector<LayerPlan>& plans, BlockCounts blocks);
+
+  // Blocks that one sequence of `length` tokens, fed in chunks of at most `chunk`, needs at its
+  // peak.
+  static BlockCounts blocks_needed(const TextConfig& text, int64_t length, int64_t chunk);
+  // Bytes of one block of a kind, over all its layers.
+  static int64_t block_bytes(const std::vector<LayerPlan>& plans, AttentionKind kind);
+
+  // Makes room for `tokens` more positions. False (and nothing changed) when a pool is exhausted.
+  bool reserve(KvSequence& sequence, int64_t tokens);
+  // Counts `tokens` positions as stored and gives back blocks that no later query can see.
+  void commit(KvSequence& sequence, int64_t tokens);
+  // Forgets everything from `length` on. Only lengths whose window is still there may be asked for:
+  // true when it worked, false (nothing changed) when sliding blocks before it are gone.
+  bool truncate(KvSequence& sequence, int64_t length);
+  void release(KvSequence& sequence);
+
+  // Physical slot of a stored or reserved position.
+  static int64_t slot(const BlockTable& table, int64_t position);
+  // The storage that layer `layer` reads: its own or its donor's.
+  kernels::KvLayer layer(int layer) const;
+  int64_t free_blocks(AttentionKind kind) const {
+    return static_cast<int64_t>(free_[static_cast<size_t>(index_of(kind))].size());
+  }
+
+ private:
+  struct Storage {
+    std::unique_ptr<float[]> k;
+    std::unique_ptr<float[]> v;
+    int64_t heads = 0;
+    int64_t head_dim = 0;
+  };
+  void drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed);
+  std::vector<Storage> storage_;  // per layer; empty where the layer shares
+  std::vector<int> kv_layer_;     // per layer: whose storage it reads
+  std::array<std::vector<int32_t>, kNumAttentionKinds> free_;
+  int64_t window_ = 0;
+};
+
+}  // namespace gemma4::model

@@ -1,0 +1,54 @@
+#include "model/layer_plan.h"
+
+#include <cmath>
+
+#include "base/check.h"
+
+namespace gemma4::model {
+
+int64_t first_shared_layer(const TextConfig& text) {
+  return text.num_hidden_layers - text.num_kv_shared_layers;
+}
+
+std::vector<LayerPlan> plan_layers(const TextConfig& text) {
+  const int64_t first_shared = first_shared_layer(text);
+  std::vector<LayerPlan> plans;
+  for (int64_t i = 0; i < text.num_hidden_layers; ++i) {
+    LayerPlan plan;
+    plan.index = static_cast<int>(i);
+    plan.kind = text.layer_types[static_cast<size_t>(i)];
+    plan.head_dim = text.layer_head_dims[static_cast<size_t>(i)];
+    plan.num_kv_heads = text.layer_kv_heads[static_cast<size_t>(i)];
+    plan.owns_kv = i < first_shared;
+    plan.kv_layer = plan.index;
+    if (!plan.owns_kv) {
+      plan.kv_layer = static_cast<int>(first_shared) - 1;
+      while (plan.kv_layer >= 0 && plans[static_cast<size_t>(plan.kv_layer)].kind != plan.kind)
+        --plan.kv_layer;
+      G4_CHECK_LE(0, plan.kv_layer);  // parse_config has checked it
+    }
+    plan.value_is_key = text.attention_k_eq_v && plan.kind == AttentionKind::kFull;
+    plan.intermediate_size =
+        text.intermediate_size * (text.use_double_wide_mlp && !plan.owns_kv ? 2 : 1);
+    plans.push_back(plan);
+  }
+  return plans;
+}
+
+std::vector<float> inverse_frequencies(const RopeParameters& rope, int64_t head_dim) {
+  std::vector<float> frequencies(static_cast<size_t>(head_dim / 2), 0.0f);
+  const auto rotated =
+      rope.proportional ? static_cast<size_t>(static_cast<int64_t>(rope.partial_rotary_factor *
+                                                                   static_cast<double>(head_dim)) /
+                                              2)
+                        : frequencies.size();
+  for (size_t i = 0; i < rotated; ++i) {
+    // The exponent's denominator is the whole head dimension, also when only a part of it rotates.
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(head_dim);
+    frequencies[i] = 1.0f / std::pow(static_cast<float>(rope.rope_theta), exponent) /
+                     static_cast<float>(rope.factor);
+  }
+  return frequencies;
+}
+
+}  // namespace gemma4::model

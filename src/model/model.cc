@@ -1,0 +1,146 @@
+#include "model/model.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+#include "model/tensor_list.h"
+
+namespace gemma4::model {
+namespace {
+
+// Prefixes in circulation, the reference's first.
+constexpr const char* kTextPrefixes[] = {"model.language_model.", "model.", "language_model.model.",
+                                         "language_model.", ""};
+
+Result<std::string> find_text_prefix(const io::TensorStore& store) {
+  for (const char* prefix : kTextPrefixes)
+    if (store.find(std::string(prefix) + "embed_tokens.weight") != nullptr)
+      return std::string(prefix);
+  return Error{ErrorCode::kInvalidData,
+               "tensor \"model.language_model.embed_tokens.weight\" is missing (nor is it there "
+               "under another known prefix)"};
+}
+
+Matrix matrix_of(const io::Tensor& tensor) {
+  const int64_t cols = tensor.shape.back();
+  return {tensor.bytes.data(), tensor.dtype, tensor.size() / cols, cols};
+}
+
+uint64_t bytes_of(const ops::Linear& layer) {
+  return layer.weight ? static_cast<uint64_t>(layer.weight.bytes()) : 0;
+}
+
+}  // namespace
+
+Result<Model> Model::load(const std::string& path) {
+  const std::string config_path = path + "/config.json";
+  G4_ASSIGN_OR_RETURN(const std::string json, io::read_file(config_path, 16 << 20));
+  auto config = parse_config(json);
+  if (!config.ok()) return config.error().with_context(config_path);
+  G4_ASSIGN_OR_RETURN(io::TensorStore store, io::TensorStore::open(path));
+  auto model = create(std::move(config).value(), std::move(store));
+  if (!model.ok()) return model.error().with_context(path);
+  return model;
+}
+
+Result<Model> Model::create(Config config, io::TensorStore store) {
+  Model model;
+  model.config_ = std::move(config);
+  model.store_ = std::move(store);
+  G4_RETURN_IF_ERROR(model.bind());
+  return model;
+}
+
+Status Model::bind() {
+  G4_ASSIGN_OR_RETURN(const std::string prefix, find_text_prefix(store_));
+  for (const TensorEntry& entry : text_tensors(config_, prefix, weights_))
+    G4_RETURN_IF_ERROR(bind_tensor(entry));
+  G4_RETURN_IF_ERROR(bind_head(prefix));
+  if (const Matrix& table = weights_.embed_tokens_per_layer)
+    per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),
+                             static_cast<uint64_t>(table.bytes())};
+
+  const float eps = config_.text.rms_norm_eps;
+  for (ops::Norm* norm : {&weights_.norm, &weights_.per_layer_projection_norm}) norm->eps = eps;
+  for (Layer& layer : weights_.layers) {
+    for (ops::Norm* norm :
+         {&layer.input_layernorm, &layer.post_attention_layernorm, &layer.pre_feedforward_layernorm,
+          &layer.post_feedforward_layernorm, &layer.self_attn.q_norm, &layer.self_attn.k_norm,
+          &layer.pre_feedforward_layernorm_2, &layer.post_feedforward_layernorm_1,
+          &layer.post_feedforward_layernorm_2, &layer.post_per_layer_input_norm})
+      norm->eps = eps;
+    auto& frequencies = inverse_frequencies_[static_cast<size_t>(index_of(layer.plan.kind))];
+    if (frequencies.empty())
+      frequencies = model::inverse_frequencies(
+          config_.text.rope_parameters[static_cast<size_t>(index_of(layer.plan.kind))],
+          layer.plan.head_dim);
+  }
+  return {};
+}
+
+Status Model::bind_tensor(const TensorEntry& entry) {
+  const io::Tensor* tensor = store_.find(entry.name);
+  const auto invalid = [&](const std::string& problem) {
+    return Error{ErrorCode::kInvalidData, str_cat("tensor ", quote(entry.name, 100), " ", problem)};
+  };
+  if (tensor == nullptr) return invalid("is missing");
+  if (tensor->shape != entry.shape)
+    return invalid(str_cat("has shape ", io::shape_string(tensor->shape),
+                           ", the configuration needs ", io::shape_string(entry.shape)));
+  if (!is_weight_dtype(tensor->dtype))
+    return invalid(str_cat("has type ", name_of(tensor->dtype), ", expected BF16, F16 or F32"));
+  text_size_.parameters += static_cast<uint64_t>(tensor->size());
+  text_size_.bytes += tensor->bytes.size();
+  if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
+    **matrix = matrix_of(*tensor);
+  } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
+    const int64_t size = tensor->size();
+    vectors_.push_back(std::make_unique<float[]>(static_cast<size_t>(size)));
+    for (int64_t i = 0; i < size; ++i)
+      vectors_.back()[static_cast<size_t>(i)] = load_float(tensor->bytes.data(), tensor->dtype, i);
+    **vector = vectors_.back().get();
+  } else {
+    *std::get<float*>(entry.target) = load_float(tensor->bytes.data(), tensor->dtype, 0);
+  }
+  return {};
+}
+
+// The head is the embedding, unless a re-saved file unties it.
+Status Model::bind_head(const std::string& prefix) {
+  weights_.lm_head.weight = weights_.embed_tokens;
+  if (config_.text.tie_word_embeddings) return {};
+  const std::string outer = prefix.ends_with("model.") ? prefix.substr(0, prefix.size() - 6) : "";
+  const std::vector<int64_t> shape = {config_.text.vocab_size, config_.text.hidden_size};
+  for (const std::string& name :
+       {std::string("lm_head.weight"), outer + "lm_head.weight", prefix + "lm_head.weight"})
+    if (store_.find(name) != nullptr) return bind_tensor({name, shape, &weights_.lm_head.weight});
+  return Error{ErrorCode::kInvalidData,
+               "tensor \"lm_head.weight\" is missing, but the configuration says "
+               "\"tie_word_embeddings\": false"};
+}
+
+int32_t Model::embedding_id(int32_t id) const {
+  const auto& placeholders = config_.placeholder_token_ids;
+  return std::find(placeholders.begin(), placeholders.end(), id) == placeholders.end()
+             ? id
+             : config_.text.pad_token_id;
+}
+
+uint64_t Model::bytes_per_token() const {
+  uint64_t bytes = bytes_of(weights_.lm_head) + bytes_of(weights_.per_layer_model_projection);
+  for (const Layer& layer : weights_.layers) {
+    for (const ops::Linear* linear :
+         {&layer.self_attn.q_proj, &layer.self_attn.k_proj, &layer.self_attn.v_proj,
+          &layer.self_attn.o_proj, &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj,
+          &layer.router.proj, &layer.per_layer_input_gate, &layer.per_layer_projection})
+      bytes += bytes_of(*linear);
+    if (config_.text.enable_moe_block)
+      bytes += static_cast<uint64_t>(layer.experts.gate_up_proj.bytes() +
+                                     layer.experts.down_proj.bytes()) /
+               static_cast<uint64_t>(config_.text.num_experts) *
+               static_cast<uint64_t>(config_.text.top_k_experts);
+  }
+  return bytes;
+}
+
+}  // namespace gemma4::model

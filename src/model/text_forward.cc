@@ -1,0 +1,213 @@
+// Reads top down like the paper: text_forward, then decoder_layer, self_attention, mlp, experts.
+// Shapes: T rows, D hidden, L layers, P per-layer input width, Hq/Hkv heads, Dh head dim, F MLP
+// width.
+
+#include "model/text_forward.h"
+
+#include <cmath>
+
+namespace gemma4::model {
+namespace {
+
+using ops::Context;
+
+// One set of rows as the layers need it: rotary tables and visible keys per kind of layer.
+struct Rows {
+  std::array<ops::Rope, kNumAttentionKinds> rope;
+  std::array<ops::KeyRange, kNumAttentionKinds> keys;
+};
+
+struct Step {
+  const Context& ctx;
+  const Model& model;
+  const Batch& batch;
+  const KvCache& cache;
+  Rows rows;
+};
+
+Rows make_rows(const Context& ctx, const Model& model, const Batch& batch, const RowSet& set) {
+  Rows rows;
+  for (const AttentionKind kind : {AttentionKind::kSliding, AttentionKind::kFull}) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    const PackedTables& tables = batch.tables[i];
+    rows.rope[i] = ops::rope_table(ctx, set.positions, model.inverse_frequencies(kind));
+    rows.keys[i] = {set.key_begin[i].data(),   set.key_end[i].data(),
+                    set.sequence.data(),       tables.table_offset.data(),
+                    tables.table_first.data(), tables.block_table.data()};
+  }
+  return rows;
+}
+
+// Attention of one layer: h [T, D] -> [T, D]. Scale 1, no soft cap; K and V are cached after norm
+// and RoPE.
+View self_attention(const Step& s, const Layer& layer, View h) {
+  const Context& ctx = s.ctx;
+  const LayerPlan& plan = layer.plan;
+  const Attention& w = layer.self_attn;
+  const auto kind = static_cast<size_t>(index_of(plan.kind));
+  const int64_t tokens = h.shape[0];
+  const int64_t q_heads = s.model.config().text.num_attention_heads;
+
+  View q = ops::linear(ctx, h, w.q_proj).reshaped({tokens, q_heads, plan.head_dim});
+  q = ops::rms_norm(ctx, q, w.q_norm);
+  ops::apply_rope(ctx, q, s.rows.rope[kind]);
+  if (plan.owns_kv) {
+    const View k_raw =
+        ops::linear(ctx, h, w.k_proj).reshaped({tokens, plan.num_kv_heads, plan.head_dim});
+    const View v_raw =
+        plan.value_is_key
+            ? k_raw
+            : ops::linear(ctx, h, w.v_proj).reshaped({tokens, plan.num_kv_heads, plan.head_dim});
+    const View k = ops::rms_norm(ctx, k_raw, w.k_norm);
+    const View v = ops::rms_norm(ctx, v_raw, {.weight = nullptr, .eps = w.q_norm.eps});
+    ops::apply_rope(ctx, k, s.rows.rope[kind]);
+    ops::store_kv(ctx, s.cache.layer(plan.index), k, v, s.batch.tables[kind].slots);
+  }
+  const View out = ops::attention(ctx, q, s.cache.layer(plan.index), s.rows.keys[kind]);
+  return ops::linear(ctx, out.reshaped({tokens, q_heads * plan.head_dim}), w.o_proj);
+}
+
+// z [T, D] -> [T, D]
+View mlp(const Step& s, const Mlp& w, View z) {
+  const View gate = ops::linear(s.ctx, z, w.gate_proj);  // [T, F]
+  const View up = ops::linear(s.ctx, z, w.up_proj);      // [T, F]
+  return ops::linear(s.ctx, ops::gated_gelu(s.ctx, gate, up), w.down_proj);
+}
+
+// The expert branch. The router reads the residual x itself, through a weightless norm; the experts
+// read a normed copy. [T, D] -> [T, D]
+View experts(const Step& s, const Layer& layer, View x) {
+  const Context& ctx = s.ctx;
+  const TextConfig& text = s.model.config().text;
+  const float router_scale = 1.0f / std::sqrt(static_cast<float>(text.hidden_size));
+  View r = ops::rms_norm(ctx, x, {.weight = nullptr, .eps = text.rms_norm_eps});
+  r = ops::scale(ctx, r, router_scale, layer.router.scale);
+  const View logits = ops::linear(ctx, r, layer.router.proj);  // [T, E]
+  const ops::Routing routing =
+      ops::route(ctx, logits, layer.router.per_expert_scale, text.top_k_experts);
+  const View y = ops::rms_norm(ctx, x, layer.pre_feedforward_layernorm_2);
+  return ops::experts(ctx, y, routing, layer.experts.gate_up_proj, layer.experts.down_proj,
+                      text.num_experts);
+}
+
+// x [T, D] and the layer's slice of per_layer [T, layers, P] -> [T, D]
+View gate_per_layer(const Step& s, const Layer& layer, View x, View per_layer, int64_t slice) {
+  const View gate = ops::linear(s.ctx, x, layer.per_layer_input_gate);  // [T, P], no norm before it
+  const View gated = ops::gate_per_layer(s.ctx, gate, per_layer, slice);   // [T, P]
+  const View out = ops::linear(s.ctx, gated, layer.per_layer_projection);  // [T, D]
+  return ops::rms_norm(s.ctx, out, layer.post_per_layer_input_norm);
+}
+
+// One decoder layer: x [T, D] -> [T, D].
+View decoder_layer(const Step& s, const Layer& layer, View x, View per_layer, int64_t slice) {
+  const Context& ctx = s.ctx;
+  View h = ops::rms_norm(ctx, x, layer.input_layernorm);
+  h = self_attention(s, layer, h);
+  x = ops::add(ctx, x, ops::rms_norm(ctx, h, layer.post_attention_layernorm));
+
+  h = ops::rms_norm(ctx, x, layer.pre_feedforward_layernorm);
+  h = mlp(s, layer.mlp, h);
+  if (s.model.config().text.enable_moe_block) {
+    const View dense = ops::rms_norm(ctx, h, layer.post_feedforward_layernorm_1);
+    const View routed =
+        ops::rms_norm(ctx, experts(s, layer, x), layer.post_feedforward_layernorm_2);
+    h = ops::add(ctx, dense, routed);
+  }
+  x = ops::add(ctx, x, ops::rms_norm(ctx, h, layer.post_feedforward_layernorm));
+
+  if (per_layer) x = ops::add(ctx, x, gate_per_layer(s, layer, x, per_layer, slice));
+  return ops::scale(ctx, x, layer.layer_scalar);  // the whole stream, not just this layer's update
+}
+
+// Per-layer inputs of layers [begin, begin + layers): embedding e [T, D] and ids -> [T, layers, P].
+View per_layer_inputs(const Step& s, View e, std::span<const int32_t> ids, int64_t begin,
+                      int64_t layers) {
+  const TextConfig& text = s.model.config().text;
+  const TextWeights& w = s.model.weights();
+  const int64_t width = text.hidden_size_per_layer_input;
+  const ops::Linear projection{
+      w.per_layer_model_projection.weight.row_slice(begin * width, layers * width)};
+  View context = ops::linear(s.ctx, e, projection);
+  context = ops::scale(s.ctx, context, 1.0f / std::sqrt(static_cast<float>(text.hidden_size)));
+  return ops::combine_per_layer(s.ctx, context.reshaped({e.shape[0], layers, width}), ids,
+                                w.embed_tokens_per_layer, begin * width,
+                                w.per_layer_projection_norm, std::sqrt(static_cast<float>(width)),
+                                std::sqrt(0.5f));
+}
+
+// Layers [begin, end) over the rows of `s`; x [T, D] is updated in place. `per_layer` holds these
+// layers' inputs.
+void run_layers(const Step& s, View x, View per_layer, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    ops::probe(s.ctx, "text.hidden", static_cast<int>(i), x);
+    const Arena::Scope scope(*s.ctx.arena);
+    ops::assign(s.ctx, x,
+                decoder_layer(s, s.model.weights().layers[static_cast<size_t>(i)], x, per_layer,
+                              i - begin));
+  }
+}
+
+std::vector<int32_t> ids_of_logit_rows(const Batch& batch) {
+  std::vector<int32_t> ids;
+  for (const int32_t row : batch.logit_rows) ids.push_back(batch.ids[static_cast<size_t>(row)]);
+  return ids;
+}
+
+}  // namespace
+
+View text_forward(const Context& ctx, const Model& model, const Batch& batch, const KvCache& cache,
+                  const ForwardOptions& options) {
+  const TextConfig& text = model.config().text;
+  const TextWeights& w = model.weights();
+  const int64_t num_layers = text.num_hidden_layers;
+  const bool has_per_layer = text.hidden_size_per_layer_input > 0;
+  const bool all_rows = static_cast<int64_t>(batch.logit_rows.size()) == batch.num_tokens();
+  // Layers from `split` on write no cache, so only the rows whose logits are wanted run them.
+  const int64_t split =
+      options.prompt_shortcut && !all_rows ? first_shared_layer(text) : num_layers;
+
+  View x = ops::embed(ctx, w.embed_tokens, batch.ids,
+                      std::sqrt(static_cast<float>(text.hidden_size)));  // [T, D]
+  // Copied before the layers overwrite x: the late layers' inputs are made from the embedding too.
+  const View late_embedding = split < num_layers && has_per_layer && !batch.logit_rows.empty()
+                                  ? ops::gather_rows(ctx, x, batch.logit_rows)
+                                  : View();
+
+  Step step{ctx, model, batch, cache, make_rows(ctx, model, batch, batch.rows)};
+  View per_layer;
+  if (has_per_layer) per_layer = per_layer_inputs(step, x, batch.ids, 0, split);  // [T, split, P]
+  ops::probe(ctx, "text.per_layer_inputs", -1, per_layer);
+  run_layers(step, x, per_layer, 0, split);
+  if (batch.logit_rows.empty()) return {};
+
+  if (!all_rows) x = ops::gather_rows(ctx, x, batch.logit_rows);  // [R, D]
+  if (split < num_layers) {
+    const std::vector<int32_t> late_ids = ids_of_logit_rows(batch);
+    step.rows = make_rows(ctx, model, batch, batch.logit_row_set);
+    if (has_per_layer)
+      per_layer = per_layer_inputs(step, late_embedding, late_ids, split, num_layers - split);
+    run_layers(step, x, per_layer, split, num_layers);
+  }
+  x = ops::rms_norm(ctx, x, w.norm);
+  ops::probe(ctx, "text.hidden", static_cast<int>(num_layers), x);
+  View logits = ops::linear(ctx, x, w.lm_head);  // [R, V]
+  if (text.final_logit_softcapping)
+    logits = ops::soft_cap(ctx, logits, *text.final_logit_softcapping);
+  ops::probe(ctx, "text.logits", -1, logits);
+  return logits;
+}
+
+size_t workspace_bytes(const Model& model, const KvCache& cache, int64_t tokens, int64_t logits,
+                       const ForwardOptions& options) {
+  const auto measure = [&](int64_t rows, int64_t wanted) {
+    Arena arena = Arena::measuring();
+    const Context ctx{.arena = &arena};
+    text_forward(ctx, model, shape_only_batch(rows, wanted), cache, options);
+    return arena.high_water_bytes();
+  };
+  // Wanting the logits of every row takes another path than wanting those of all but one.
+  return std::max(measure(tokens, std::min(logits, tokens)),
+                  measure(std::min(logits, tokens), std::min(logits, tokens)));
+}
+
+}  // namespace gemma4::model

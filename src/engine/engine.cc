@@ -1,0 +1,260 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "kernels/registry.h"
+
+namespace gemma4::engine {
+namespace {
+
+model::KvCache::BlockCounts cache_capacity(const model::Model& model,
+                                           const EngineOptions& options) {
+  auto counts = model::KvCache::blocks_needed(model.config().text, options.context_tokens,
+                                              options.chunk_tokens);
+  for (int64_t& count : counts) count *= options.max_sequences;
+  return counts;
+}
+
+std::vector<model::LayerPlan> plans_of(const model::Model& model) {
+  return model::plan_layers(model.config().text);
+}
+
+Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
+
+}  // namespace
+
+std::string_view name_of(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "?";
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Model> model,
+                                               const EngineOptions& options) {
+  const int64_t limit = model->config().text.max_position_embeddings;
+  if (options.context_tokens < 2 || options.context_tokens > limit)
+    return invalid(
+        str_cat("context of ", options.context_tokens, " tokens: this model takes 2 to ", limit));
+  if (options.max_sequences < 1 || options.max_sequences > 4096)
+    return invalid(
+        str_cat("number of sequences at once is ", options.max_sequences, ", must be 1 to 4096"));
+  if (options.chunk_tokens < options.max_sequences)
+    return invalid(str_cat("a step of ", options.chunk_tokens, " tokens cannot hold ",
+                           options.max_sequences, " sequences"));
+  if (options.num_threads < 0 || options.num_threads > 1024)
+    return invalid(str_cat("number of threads is ", options.num_threads, ", must be 1 to 1024"));
+  G4_ASSIGN_OR_RETURN(kernels::Table kernels, kernels::default_table());
+  return std::unique_ptr<Engine>(new Engine(std::move(model), options, kernels));
+}
+
+Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
+               kernels::Table kernels)
+    : model_(std::move(model)),
+      options_(options),
+      kernels_(kernels),
+      pool_(std::make_unique<ThreadPool>(
+          options.num_threads > 0 ? options.num_threads : ThreadPool::available_cpus(),
+          options.pinning)),
+      capacity_(cache_capacity(*model_, options_)),
+      cache_(model_->config().text, plans_of(*model_), capacity_),
+      admission_(capacity_) {
+  memory_.weights_bytes = model_->text_size().bytes;
+  for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
+    memory_.kv_bytes += static_cast<uint64_t>(capacity_[static_cast<size_t>(index_of(kind))] *
+                                              model::KvCache::block_bytes(plans_of(*model_), kind));
+  memory_.workspace_bytes = model::workspace_bytes(
+      *model_, cache_, options_.chunk_tokens, options_.max_sequences, {options_.prompt_shortcut});
+  arena_ = std::make_unique<Arena>(memory_.workspace_bytes);
+}
+
+Status Engine::check(const Request& request) const {
+  if (request.prompt.empty()) return invalid("the prompt is empty");
+  const int64_t vocab_size = model_->config().text.vocab_size;
+  for (const auto* ids : {&request.prompt, &request.stop_token_ids})
+    for (const int32_t id : *ids)
+      if (id < 0 || id >= vocab_size)
+        return invalid(str_cat("token id ", id, " is outside the vocabulary of ", vocab_size,
+                               "; do tokenizer and model belong together?"));
+  if (request.max_tokens < 1)
+    return invalid(str_cat("max_tokens must be 1 or more, got ", request.max_tokens));
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  if (prompt_tokens >= options_.context_tokens)
+    return invalid(str_cat(
+        "the prompt has ", prompt_tokens, " tokens, the context holds ", options_.context_tokens,
+        " for prompt and answer together; shorten it or raise --ctx (this model: up to ",
+        model_->config().text.max_position_embeddings, ")"));
+  return validate(request.sampling, vocab_size);
+}
+
+Result<SequenceId> Engine::submit(Request request) {
+  if (const Status status = check(request); !status.ok()) {
+    if (request.continue_from) release(*request.continue_from);
+    return status.error();
+  }
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  request.max_tokens = std::min(request.max_tokens, options_.context_tokens - prompt_tokens);
+  Sequence sequence;
+  sequence.id = next_id_++;
+  sequence.tokens = request.prompt;
+  // The last token generated is never fed back, so it needs no place in the cache.
+  sequence.promised = model::KvCache::blocks_needed(
+      model_->config().text, prompt_tokens + request.max_tokens - 1, options_.chunk_tokens);
+  sequence.request = std::move(request);
+  waiting_.push_back(std::move(sequence));
+  return waiting_.back().id;
+}
+
+// Takes over a kept sequence's cache as far as its tokens agree with the new prompt. At least one
+// token is left to run, since its logits are wanted.
+void Engine::reuse_prefix(Sequence& sequence) {
+  reused_tokens_ = 0;
+  if (!sequence.request.continue_from) return;
+  const SequenceId from = *std::exchange(sequence.request.continue_from, std::nullopt);
+  const auto it = kept_.find(from);
+  if (it == kept_.end()) return;
+  Sequence& old = it->second;
+  const auto limit =
+      std::min({static_cast<size_t>(old.kv.length), old.tokens.size(), sequence.tokens.size() - 1});
+  const auto [end, unused] =
+      std::mismatch(old.tokens.begin(), old.tokens.begin() + static_cast<std::ptrdiff_t>(limit),
+                    sequence.tokens.begin());
+  const int64_t common = end - old.tokens.begin();
+  if (cache_.truncate(old.kv, common)) {
+    sequence.kv = std::move(old.kv);
+    old.kv = {};
+    reused_tokens_ = common;
+  }
+  release(from);
+}
+
+void Engine::cancel(SequenceId id) {
+  for (Sequence& sequence : waiting_)
+    if (sequence.id == id) sequence.cancelled = true;
+  for (Sequence& sequence : running_)
+    if (sequence.id == id) sequence.cancelled = true;
+}
+
+void Engine::release(SequenceId id) {
+  const auto it = kept_.find(id);
+  if (it == kept_.end()) return;
+  cache_.release(it->second.kv);
+  admission_.release(it->second.promised);
+  kept_.erase(it);
+}
+
+void Engine::admit() {
+  while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < options_.max_sequences) {
+    Sequence& next = waiting_.front();
+    reuse_prefix(next);
+    if (!admission_.try_admit(next.promised)) {
+      // Blocks that nobody promised must not be held while waiting, and kept caches are a
+      // convenience: a waiting request goes first.
+      cache_.release(next.kv);
+      if (kept_.empty()) return;
+      release(kept_.begin()->first);
+      continue;
+    }
+    running_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+}
+
+void Engine::finish(size_t running_idx) {
+  Sequence& sequence = running_[running_idx];
+  if (sequence.request.keep && !sequence.cancelled) {
+    kept_.emplace(sequence.id, std::move(sequence));
+  } else {
+    cache_.release(sequence.kv);
+    admission_.release(sequence.promised);
+  }
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_idx));
+}
+
+void Engine::finish_cancelled(std::vector<Event>& events) {
+  for (size_t i = 0; i < waiting_.size();) {
+    if (!waiting_[i].cancelled) {
+      ++i;
+      continue;
+    }
+    events.push_back({waiting_[i].id, std::nullopt, FinishReason::kCancelled});
+    if (waiting_[i].request.continue_from) release(*waiting_[i].request.continue_from);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  for (size_t i = 0; i < running_.size();) {
+    if (!running_[i].cancelled) {
+      ++i;
+      continue;
+    }
+    events.push_back({running_[i].id, std::nullopt, FinishReason::kCancelled});
+    finish(i);
+  }
+}
+
+std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) const {
+  const Request& request = sequence.request;
+  const auto& stops = request.stop_token_ids;
+  if (std::find(stops.begin(), stops.end(), sequence.tokens.back()) != stops.end())
+    return FinishReason::kStop;
+  const auto generated = static_cast<int64_t>(sequence.tokens.size() - request.prompt.size());
+  if (generated >= request.max_tokens) return FinishReason::kLength;
+  return std::nullopt;
+}
+
+std::vector<Event> Engine::step() {
+  std::vector<Event> events;
+  finish_cancelled(events);
+  admit();
+  std::vector<SequenceState> states;
+  for (const Sequence& sequence : running_)
+    states.push_back({static_cast<int64_t>(sequence.tokens.size()) - sequence.kv.length});
+  const std::vector<ScheduledSequence> scheduled = schedule_step(states, options_.chunk_tokens);
+  if (scheduled.empty()) return events;
+
+  model::Batch batch;
+  for (const ScheduledSequence& entry : scheduled) {
+    Sequence& sequence = running_[entry.index];
+    G4_CHECK(cache_.reserve(sequence.kv, entry.num_tokens));  // admission promised it
+    const std::span<const int32_t> tokens(sequence.tokens);
+    const auto last = static_cast<int32_t>(entry.num_tokens - 1);
+    batch.add(*model_, sequence.kv,
+              tokens.subspan(static_cast<size_t>(sequence.kv.length),
+                             static_cast<size_t>(entry.num_tokens)),
+              std::span(&last, entry.wants_logits ? 1 : 0));
+  }
+  arena_->reset();
+  const ops::Context ctx{.kernels = &kernels_, .queue = {pool_.get()}, .arena = arena_.get()};
+  const View logits = model::text_forward(ctx, *model_, batch, cache_, {options_.prompt_shortcut});
+
+  int64_t row = 0;
+  std::vector<size_t> finished;
+  for (const ScheduledSequence& entry : scheduled) {
+    Sequence& sequence = running_[entry.index];
+    cache_.commit(sequence.kv, entry.num_tokens);
+    if (!entry.wants_logits) continue;
+    const int64_t vocab_size = model_->config().text.vocab_size;
+    const std::span<const float> scores(logits.f32() + row++ * vocab_size,
+                                        static_cast<size_t>(vocab_size));
+    const std::span<const int32_t> tokens(sequence.tokens);
+    const size_t prompt_tokens = sequence.request.prompt.size();
+    const SampledToken token =
+        sample(scores, sequence.request.sampling, tokens.first(prompt_tokens),
+               tokens.subspan(prompt_tokens), static_cast<int64_t>(tokens.size()));
+    sequence.tokens.push_back(token.id);
+    const auto reason = finish_reason(sequence);
+    events.push_back({sequence.id, token, reason});
+    if (reason) finished.push_back(entry.index);
+  }
+  std::sort(finished.rbegin(), finished.rend());  // from the back, so that indexes stay valid
+  for (const size_t index : finished) finish(index);
+  return events;
+}
+
+}  // namespace gemma4::engine

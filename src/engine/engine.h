@@ -1,0 +1,127 @@
+// The step loop: sequences in, tokens out. Owns the cache, the arena and the threads; the only
+// writer of device state. Not thread-safe: one thread submits and steps.
+//
+//   G4_ASSIGN_OR_RETURN(auto engine, Engine::create(model, {}));
+//   G4_ASSIGN_OR_RETURN(auto id, engine->submit({.prompt = ids, .max_tokens = 100}));
+//   while (engine->has_work())
+//     for (const Event& event : engine->step()) use(event);
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "kernels/table.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+#include "model/text_forward.h"
+
+namespace gemma4::engine {
+
+using SequenceId = uint64_t;
+
+struct EngineOptions {
+  int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
+  int64_t max_sequences = 1;      // run at once
+  int64_t chunk_tokens = 512;     // most tokens of one step
+  int num_threads = 0;            // 0 = one per CPU
+  ThreadPool::Pinning pinning = ThreadPool::Pinning::kNone;
+  bool prompt_shortcut = true;  // exact; off only for tests
+};
+
+struct Request {
+  std::vector<int32_t> prompt;  // at least one token
+  int64_t max_tokens = 256;     // > 0; cut to what the context leaves
+  SamplingParams sampling;
+  std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
+  bool keep = false;                    // keep the cache after the end, until release()
+  std::optional<SequenceId>
+      continue_from;  // a kept sequence whose cached prefix may be reused; it is consumed
+};
+
+enum class FinishReason { kStop, kLength, kCancelled };
+std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
+
+struct Event {
+  SequenceId sequence = 0;
+  std::optional<SampledToken> token;  // absent when it was cancelled
+  std::optional<FinishReason>
+      finish;  // set on the sequence's last event; a stop token is the last token
+};
+
+class Engine {
+ public:
+  // Plans memory and reserves it. kInvalidArgument: a context beyond what the model was made for.
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
+                                                const EngineOptions& options);
+
+  // Queues a request. kInvalidArgument: empty prompt, token ids outside the vocabulary, impossible
+  // sampling values, or a prompt that leaves no room in the context (says limit and request).
+  Result<SequenceId> submit(Request request);
+  // Its last event comes from the next step.
+  void cancel(SequenceId id);
+  // Frees the cache of a kept sequence.
+  void release(SequenceId id);
+
+  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  // Runs one batch. Each submitted request gets exactly one event with a finish reason.
+  std::vector<Event> step();
+
+  // Tokens of the last admitted prompt that came from the cache; for display.
+  int64_t reused_tokens() const { return reused_tokens_; }
+
+  struct MemoryPlan {
+    uint64_t weights_bytes = 0;  // in the map, shared with the page cache
+    uint64_t kv_bytes = 0;
+    uint64_t workspace_bytes = 0;
+  };
+  const MemoryPlan& memory_plan() const { return memory_; }
+  const model::Model& model() const { return *model_; }
+  const EngineOptions& options() const { return options_; }
+  std::string_view kernel_name() const { return kernels_.name; }
+  int num_threads() const { return pool_->num_threads(); }
+
+ private:
+  struct Sequence {
+    SequenceId id = 0;
+    Request request;
+    std::vector<int32_t> tokens;  // prompt, then what was generated
+    model::KvSequence kv;
+    model::KvCache::BlockCounts promised{};
+    bool cancelled = false;
+  };
+  Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
+         kernels::Table kernels);
+  Status check(const Request& request) const;
+  void reuse_prefix(Sequence& sequence);
+  void admit();
+  void finish_cancelled(std::vector<Event>& events);
+  void finish(size_t running_idx);
+  std::optional<FinishReason> finish_reason(const Sequence& sequence) const;
+
+  std::shared_ptr<const model::Model> model_;
+  EngineOptions options_;
+  kernels::Table kernels_;
+  std::unique_ptr<ThreadPool> pool_;
+  model::KvCache::BlockCounts capacity_;
+  model::KvCache cache_;
+  Admission admission_;
+  std::unique_ptr<Arena> arena_;
+  MemoryPlan memory_;
+  std::deque<Sequence> waiting_;
+  std::vector<Sequence> running_;        // in order of arrival
+  std::map<SequenceId, Sequence> kept_;  // finished, cache still there
+  SequenceId next_id_ = 1;
+  int64_t reused_tokens_ = 0;
+};
+
+}  // namespace gemma4::engine

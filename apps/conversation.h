@@ -1,0 +1,88 @@
+// A conversation with a model: renders the history, runs the engine, reads the output, keeps the
+// cache of the turns before. One answer at a time, on the calling thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/model_source.h"
+#include "apps/options.h"
+#include "base/result.h"
+#include "chat/chat_format.h"
+#include "chat/output_parser.h"
+#include "engine/engine.h"
+#include "text/detokenizer.h"
+#include "text/stop_matcher.h"
+
+namespace gemma4::apps {
+
+struct AnswerStats {
+  int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;      // of the prompt, from the cache
+  int64_t completion_tokens = 0;  // the stop token counted out
+  double prompt_seconds = 0;      // until the first token (ttft)
+  double generate_seconds = 0;    // after it
+  double tokens_per_second() const {
+    return generate_seconds > 0 && completion_tokens > 1
+               ? static_cast<double>(completion_tokens - 1) / generate_seconds
+               : 0;
+  }
+};
+
+struct Answer {
+  std::string content;
+  std::string reasoning;
+  engine::FinishReason finish = engine::FinishReason::kStop;
+  AnswerStats stats;
+};
+
+// Called for every piece of the answer as it arrives.
+using AnswerSink = std::function<void(chat::Event::Kind kind, std::string_view text)>;
+// Asked before every step; true stops the answer.
+using StopQuestion = std::function<bool()>;
+
+class Conversation {
+ public:
+  static Result<std::unique_ptr<Conversation>> create(LoadedModel model,
+                                                      const EngineArguments& engine_arguments,
+                                                      const SamplingArguments& sampling_arguments);
+
+  // Asks `text` after everything said so far and streams the answer. Question and answer join the
+  // history, also when the answer was stopped; after an error the history is as before.
+  Result<Answer> ask(const std::string& text, const AnswerSink& sink, const StopQuestion& stop);
+  // Continues `prompt` as raw text, without the chat format and the history.
+  Result<Answer> complete(const std::string& prompt, const AnswerSink& sink,
+                          const StopQuestion& stop);
+
+  void set_system(std::string text);  // empty: none
+  void set_thinking(bool on) { thinking_ = on; }
+  bool thinking() const { return thinking_; }
+  void clear();  // forgets the turns, keeps the system text
+  const std::vector<chat::Message>& messages() const { return messages_; }
+  const engine::Engine& engine() const { return *engine_; }
+  const LoadedModel& model() const { return model_; }
+  const engine::SamplingParams& sampling() const { return sampling_; }
+
+ private:
+  Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
+               engine::SamplingParams sampling, const SamplingArguments& arguments,
+               chat::Markers markers);
+  Result<Answer> generate(std::vector<int32_t> prompt, bool parse_channels, const AnswerSink& sink,
+                          const StopQuestion& stop);
+
+  LoadedModel model_;
+  std::unique_ptr<engine::Engine> engine_;
+  engine::SamplingParams sampling_;
+  int64_t max_tokens_;
+  std::vector<std::string> stop_strings_;
+  chat::Markers markers_;
+  std::vector<chat::Message> messages_;
+  bool thinking_ = false;
+  std::optional<engine::SequenceId> cached_;  // the sequence that holds the turns before
+};
+
+}  // namespace gemma4::apps

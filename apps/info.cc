@@ -1,0 +1,160 @@
+// gemma4 info: what a checkpoint is, and what it will cost to run.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/model_source.h"
+#include "base/strings.h"
+#include "model/kv_cache.h"
+#include "model/tensor_list.h"
+
+namespace gemma4::apps {
+namespace {
+
+struct Arguments {
+  std::string model;
+  int64_t context = 0;
+  bool json = false;
+};
+
+struct Facts {
+  std::string folder;
+  std::string model_type;
+  const model::TextConfig* text = nullptr;
+  int64_t context = 0;
+  int64_t full_layers = 0;
+  int64_t sliding_layers = 0;
+  uint64_t sliding_kv_bytes = 0;
+  uint64_t full_kv_bytes = 0;
+  uint64_t ignored_tensors = 0;
+  bool vision = false;
+  bool audio = false;
+  std::map<std::string, uint64_t> bytes_by_type;
+};
+
+constexpr int64_t kChunk = 512;  // the engine's default step
+
+Facts collect(const std::string& folder, const model::Model& model, int64_t context) {
+  const model::Config& config = model.config();
+  Facts facts{.folder = folder, .model_type = config.model_type, .text = &config.text};
+  facts.context =
+      context > 0 ? context : std::min<int64_t>(8192, config.text.max_position_embeddings);
+  const auto plans = model::plan_layers(config.text);
+  for (const auto& plan : plans)
+    (plan.kind == model::AttentionKind::kFull ? facts.full_layers : facts.sliding_layers) += 1;
+  const auto blocks = model::KvCache::blocks_needed(config.text, facts.context, kChunk);
+  const auto kv_bytes = [&](model::AttentionKind kind) {
+    return static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))] *
+                                 model::KvCache::block_bytes(plans, kind));
+  };
+  facts.sliding_kv_bytes = kv_bytes(model::AttentionKind::kSliding);
+  facts.full_kv_bytes = kv_bytes(model::AttentionKind::kFull);
+  for (const auto& [name, tensor] : model.store().tensors()) {
+    facts.bytes_by_type[std::string(name_of(tensor.dtype))] += tensor.bytes.size();
+    facts.vision |= name.find("vision") != name.npos;
+    facts.audio |= name.find("audio") != name.npos;
+  }
+  model::TextWeights unused;
+  facts.ignored_tensors =
+      model.store().tensors().size() - model::text_tensors(config, "", unused).size();
+  return facts;
+}
+
+void print_text(const Facts& f, const model::Model& model) {
+  const model::TextConfig& t = *f.text;
+  const auto line = [](const char* label, const std::string& value) {
+    std::printf("%-22s %s\n", label, value.c_str());
+  };
+  line("checkpoint", str_cat(f.folder, " (", f.model_type, ")"));
+  line("parameters", with_thousands(model.text_size().parameters) + " in the text decoder");
+  std::string types;
+  for (const auto& [type, bytes] : f.bytes_by_type)
+    types += (types.empty() ? "" : ", ") + str_cat(human_bytes(bytes), " ", type);
+  line("weights",
+       str_cat(types, " on disk; the text decoder is ", human_bytes(model.text_size().bytes)));
+  if (model.per_layer_table_size().bytes > 0)
+    line("", str_cat("of that ", human_bytes(model.per_layer_table_size().bytes),
+                     " per-layer-input table, read by row and never copied"));
+  line("read per token", human_bytes(model.bytes_per_token()));
+  line("hidden size", str_cat(t.hidden_size, ", vocabulary ",
+                              with_thousands(static_cast<uint64_t>(t.vocab_size))));
+  line("layers", str_cat(t.num_hidden_layers, " (", f.sliding_layers, " sliding with window ",
+                         t.sliding_window, ", ", f.full_layers, " full",
+                         t.num_kv_shared_layers > 0 ? str_cat("; the last ", t.num_kv_shared_layers,
+                                                              " share keys and values")
+                                                    : "",
+                         ")"));
+  if (t.enable_moe_block)
+    line("experts", str_cat(t.num_experts, ", ", t.top_k_experts, " active per token"));
+  if (t.hidden_size_per_layer_input > 0)
+    line("per-layer inputs", str_cat(t.hidden_size_per_layer_input, " wide"));
+  line("context", str_cat(f.context, " tokens (the model takes up to ",
+                          with_thousands(static_cast<uint64_t>(t.max_position_embeddings)), ")"));
+  line("cache at this context", str_cat(human_bytes(f.sliding_kv_bytes + f.full_kv_bytes),
+                                        " in float32 (", human_bytes(f.sliding_kv_bytes),
+                                        " sliding, ", human_bytes(f.full_kv_bytes), " full)"));
+  const std::string towers = str_cat(f.vision ? "vision " : "", f.audio ? "audio " : "");
+  if (!towers.empty()) line("towers", str_cat(towers, "(present, not used yet)"));
+  if (f.ignored_tensors > 0)
+    line("tensors not used", str_cat(f.ignored_tensors, " of ", model.store().tensors().size()));
+}
+
+void print_json(const Facts& f, const model::Model& model) {
+  const model::TextConfig& t = *f.text;
+  const nlohmann::ordered_json json = {
+      {"checkpoint", f.folder},
+      {"model_type", f.model_type},
+      {"text_parameters", model.text_size().parameters},
+      {"text_bytes", model.text_size().bytes},
+      {"per_layer_table_bytes", model.per_layer_table_size().bytes},
+      {"bytes_read_per_token", model.bytes_per_token()},
+      {"bytes_by_type", f.bytes_by_type},
+      {"hidden_size", t.hidden_size},
+      {"vocab_size", t.vocab_size},
+      {"num_hidden_layers", t.num_hidden_layers},
+      {"sliding_layers", f.sliding_layers},
+      {"full_layers", f.full_layers},
+      {"sliding_window", t.sliding_window},
+      {"num_kv_shared_layers", t.num_kv_shared_layers},
+      {"num_experts", t.num_experts},
+      {"max_position_embeddings", t.max_position_embeddings},
+      {"context", f.context},
+      {"sliding_kv_bytes", f.sliding_kv_bytes},
+      {"full_kv_bytes", f.full_kv_bytes},
+      {"unused_tensors", f.ignored_tensors}};
+  std::printf("%s\n", json.dump(2).c_str());
+}
+
+Status run(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(folder));
+  const int64_t limit = model.config().text.max_position_embeddings;
+  if (arguments.context > limit)
+    return Error{ErrorCode::kInvalidArgument,
+                 str_cat("--ctx ", arguments.context, ": this model takes up to ", limit)};
+  const Facts facts = collect(folder, model, arguments.context);
+  arguments.json ? print_json(facts, model) : print_text(facts, model);
+  return {};
+}
+
+}  // namespace
+
+Command add_info(CLI::App& app) {
+  auto* command = app.add_subcommand("info", "Show what a checkpoint is and what it costs to run");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  command->add_option("--ctx", arguments->context, "Context to plan for, in tokens")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", arguments->json, "Print JSON");
+  return [arguments] {
+    const Status status = run(*arguments);
+    return status.ok() ? kSuccess : fail(status.error());
+  };
+}
+
+}  // namespace gemma4::apps

@@ -1,0 +1,44 @@
+#include "apps/memory_bandwidth.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+namespace gemma4::apps {
+namespace {
+
+// Several independent sums, so that the additions never wait for each other.
+uint64_t sum(const uint64_t* data, int64_t count) {
+  uint64_t sums[8] = {};
+  for (int64_t i = 0; i < count; i += 8)
+    for (int64_t j = 0; j < 8; ++j) sums[j] += data[i + j];
+  uint64_t total = 0;
+  for (const uint64_t s : sums) total += s;
+  return total;
+}
+
+}  // namespace
+
+double measure_read_bandwidth(ThreadPool& pool) {
+  constexpr int64_t kWords = int64_t{64} << 20;  // 512 MiB
+  constexpr int64_t kPiece = 1 << 16;
+  constexpr int kPasses = 7;
+  const auto data = std::make_unique_for_overwrite<uint64_t[]>(kWords);
+  std::atomic<uint64_t> sink{0};
+  pool.parallel_for(kWords, kPiece,
+                    [&](int64_t begin, int64_t end) { std::fill(&data[begin], &data[end], 1); });
+  double best = 0;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.parallel_for(kWords, kPiece, [&](int64_t begin, int64_t end) {
+      sink.fetch_add(sum(&data[begin], end - begin), std::memory_order_relaxed);
+    });
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, static_cast<double>(kWords) * sizeof(uint64_t) / seconds);
+  }
+  return best;
+}
+
+}  // namespace gemma4::apps

@@ -1,0 +1,96 @@
+#include "apps/model_source.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "base/strings.h"
+#include "io/mapped_file.h"
+
+namespace gemma4::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The demo model: installed beside the program, or in the source tree (build/release/gemma4).
+std::vector<std::string> demo_folders() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return {};
+  const fs::path folder = program.parent_path();
+  return {folder / "models/demo", folder / "../share/gemma4/models/demo",
+          folder / "../../models/demo"};
+}
+
+Result<std::string> find_demo() {
+  std::string looked;
+  for (const std::string& folder : demo_folders()) {
+    std::error_code error;
+    if (fs::exists(folder + "/config.json", error))
+      return fs::path(folder).lexically_normal().string();
+    looked += "\n  " + fs::path(folder).lexically_normal().string();
+  }
+  return Error{
+      ErrorCode::kNotFound,
+      "the demo model is missing; name a checkpoint folder, or put it in one of:" + looked};
+}
+
+}  // namespace
+
+Result<std::string> resolve_model(const std::string& argument) {
+  if (argument.empty()) return find_demo();
+  std::error_code error;
+  const fs::file_status status = fs::status(argument, error);
+  if (!fs::exists(status))
+    return Error{ErrorCode::kNotFound, str_cat(argument, ": no such file or folder")};
+  if (fs::is_directory(status)) return argument;
+  if (argument.ends_with(".gguf"))
+    return Error{ErrorCode::kUnsupported,
+                 str_cat(argument,
+                         ": GGUF weights are not supported yet; name a checkpoint folder with "
+                         "config.json and safetensors")};
+  return Error{
+      ErrorCode::kInvalidArgument,
+      str_cat(
+          argument,
+          ": is a file; name the checkpoint folder that holds config.json and the safetensors")};
+}
+
+Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder) {
+  const std::string path = folder + "/generation_config.json";
+  const auto json = io::read_file(path, 1 << 20);
+  if (!json.ok() && json.error().code == ErrorCode::kNotFound) return model::GenerationDefaults{};
+  if (!json.ok()) return json.error();
+  auto defaults = model::parse_generation_config(json.value());
+  if (!defaults.ok()) return defaults.error().with_context(path);
+  return defaults;
+}
+
+Result<LoadedModel> load_model(const std::string& argument) {
+  LoadedModel loaded;
+  G4_ASSIGN_OR_RETURN(loaded.folder, resolve_model(argument));
+  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.folder));
+  loaded.model = std::make_shared<const model::Model>(std::move(model));
+  G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer,
+                      text::Tokenizer::load(loaded.folder + "/tokenizer.json"));
+  G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.folder));
+
+  const int64_t vocab_size = loaded.model->config().text.vocab_size;
+  if (tokenizer.vocab_size() > vocab_size)
+    return Error{ErrorCode::kInvalidData,
+                 str_cat(loaded.folder, ": tokenizer.json has ", tokenizer.vocab_size(),
+                         " tokens, the model has ", vocab_size, "; they do not belong together")};
+  loaded.stop_token_ids = loaded.generation.eos_token_ids;
+  const auto& config_stops = loaded.model->config().eos_token_ids;
+  loaded.stop_token_ids.insert(loaded.stop_token_ids.end(), config_stops.begin(),
+                               config_stops.end());
+  for (const char* marker : {"<eos>", "<turn|>", "<|tool_response>"})
+    if (const auto id = tokenizer.id_of(marker)) loaded.stop_token_ids.push_back(*id);
+  std::erase_if(loaded.stop_token_ids, [&](int32_t id) { return id >= vocab_size; });
+  loaded.tokenizer = std::make_shared<const text::Tokenizer>(std::move(tokenizer));
+  return loaded;
+}
+
+}  // namespace gemma4::apps

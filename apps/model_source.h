@@ -1,0 +1,29 @@
+// Where a model comes from, and everything that a conversation needs of it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace gemma4::apps {
+
+// The checkpoint folder that MODEL means: the argument itself, or for an empty one the demo model
+// beside the program (or in the source tree it was built from). kNotFound says where was looked.
+Result<std::string> resolve_model(const std::string& argument);
+
+struct LoadedModel {
+  std::string folder;
+  std::shared_ptr<const model::Model> model;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  model::GenerationDefaults generation;
+  std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
+};
+Result<LoadedModel> load_model(const std::string& argument);
+
+// generation_config.json of a folder; the family's published defaults when there is none.
+Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder);
+
+}  // namespace gemma4::apps

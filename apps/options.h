@@ -1,0 +1,52 @@
+// Command-line options that several commands share, and what they mean for the engine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/model_source.h"
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace CLI {
+class App;
+}
+
+namespace gemma4::apps {
+
+// --device, --threads, --ctx, --kv-type, --verbose
+struct EngineArguments {
+  std::string device = "auto";
+  std::string kv_type = "f32";
+  int threads = 0;
+  int64_t context = 0;  // 0: 8192, or what the model takes if that is less
+  bool verbose = false;
+};
+void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
+// kUnsupported for a device or type that this build does not have.
+Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
+                                             const model::Model& model);
+
+// --max-tokens, --temp, --top-k, --top-p, --min-p, --repetition-penalty, --presence-penalty,
+// --frequency-penalty, --seed, --stop
+struct SamplingArguments {
+  int64_t max_tokens = 0;  // 0: as many as the context leaves
+  std::optional<float> temperature;
+  std::optional<int32_t> top_k;
+  std::optional<float> top_p;
+  float min_p = 0;
+  float repetition_penalty = 1;
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stop;
+};
+void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
+// The checkpoint's defaults with what the user asked for on top. Without --seed a fresh one is
+// drawn. kInvalidArgument for impossible values.
+Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
+                                               const LoadedModel& model);
+
+}  // namespace gemma4::apps

@@ -1,0 +1,129 @@
+// gemma4 run: one answer on stdout.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/conversation.h"
+#include "apps/interrupt.h"
+#include "apps/prompt_input.h"
+#include "base/strings.h"
+
+namespace gemma4::apps {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string prompt;
+  std::string system;
+  bool think = false;
+  bool raw = false;
+  bool json = false;
+  EngineArguments engine;
+  SamplingArguments sampling;
+};
+
+void print_json(const Answer& answer, const Conversation& conversation) {
+  nlohmann::ordered_json json = {{"content", answer.content}};
+  if (!answer.reasoning.empty()) json["reasoning"] = answer.reasoning;
+  json["finish_reason"] = engine::name_of(answer.finish);
+  json["seed"] = conversation.sampling().seed;
+  json["usage"] = {{"prompt_tokens", answer.stats.prompt_tokens},
+                   {"completion_tokens", answer.stats.completion_tokens}};
+  json["timings"] = {{"ttft_ms", 1000 * answer.stats.prompt_seconds},
+                     {"tokens_per_second", answer.stats.tokens_per_second()}};
+  // Bytes that are not UTF-8 cannot occur: the detokenizer repairs them.
+  std::printf("%s\n", json.dump(2).c_str());
+}
+
+void print_stats(const Answer& answer, const Conversation& conversation) {
+  const AnswerStats& s = answer.stats;
+  std::fprintf(stderr,
+               "prompt %lld tokens in %.2f s; %lld tokens at %.1f tokens/s; finish: %s; seed %llu; "
+               "kernels %s, %d threads\n",
+               static_cast<long long>(s.prompt_tokens), s.prompt_seconds,
+               static_cast<long long>(s.completion_tokens), s.tokens_per_second(),
+               std::string(engine::name_of(answer.finish)).c_str(),
+               static_cast<unsigned long long>(conversation.sampling().seed),
+               std::string(conversation.engine().kernel_name()).c_str(),
+               conversation.engine().num_threads());
+}
+
+// Streams the answer to stdout; a thought goes to stderr, so that stdout holds the answer alone.
+class Printer {
+ public:
+  void operator()(chat::Event::Kind kind, std::string_view text) {
+    const bool reasoning = kind == chat::Event::Kind::kReasoning;
+    if (reasoning != in_reasoning_)
+      std::fputs(reasoning ? dim("\033[2m") : dim("\033[0m\n"), stderr);
+    in_reasoning_ = reasoning;
+    if (std::fwrite(text.data(), 1, text.size(), reasoning ? stderr : stdout) < text.size())
+      failed_ = true;
+    if (std::fflush(reasoning ? stderr : stdout) != 0) failed_ = true;
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  static const char* dim(const char* code) { return isatty(STDERR_FILENO) == 1 ? code : "\n"; }
+  bool in_reasoning_ = false;
+  bool failed_ = false;
+};
+
+Status run(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
+  G4_ASSIGN_OR_RETURN(LoadedModel loaded, load_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(
+      const auto conversation,
+      Conversation::create(std::move(loaded), arguments.engine, arguments.sampling));
+  conversation->set_system(arguments.system);
+  conversation->set_thinking(arguments.think);
+
+  const InterruptGuard interrupt;
+  Printer printer;
+  const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
+  const StopQuestion stop = [&] { return interrupt.interrupted() || printer.failed(); };
+  G4_ASSIGN_OR_RETURN(const Answer answer, arguments.raw
+                                               ? conversation->complete(prompt, sink, stop)
+                                               : conversation->ask(prompt, sink, stop));
+  if (arguments.json)
+    print_json(answer, *conversation);
+  else
+    std::printf("\n");
+  if (std::fflush(stdout) != 0 || printer.failed())
+    return Error{ErrorCode::kIo, "cannot write to standard output"};
+  if (arguments.engine.verbose) print_stats(answer, *conversation);
+  if (answer.finish == engine::FinishReason::kLength && !arguments.json)
+    std::fprintf(
+        stderr, "gemma4: the answer was cut at %lld tokens; raise --max-tokens or --ctx for more\n",
+        static_cast<long long>(answer.stats.completion_tokens));
+  if (answer.finish == engine::FinishReason::kCancelled)
+    return Error{ErrorCode::kCancelled, "interrupted"};
+  return {};
+}
+
+}  // namespace
+
+Command add_run(CLI::App& app) {
+  auto* command = app.add_subcommand("run", "Answer one prompt");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  command->add_option("-p,--prompt", arguments->prompt, "The prompt; - reads standard input")
+      ->required();
+  command->add_option("--system", arguments->system, "System text");
+  command->add_flag("--think", arguments->think,
+                    "Think before the answer; the thought goes to stderr");
+  command->add_flag("--raw", arguments->raw, "Continue the text as it is, without the chat format");
+  command->add_flag("--json", arguments->json, "Print JSON: answer, reasoning, usage, timings");
+  add_sampling_arguments(*command, arguments->sampling);
+  add_engine_arguments(*command, arguments->engine);
+  return [arguments] {
+    const Status status = run(*arguments);
+    return status.ok() ? kSuccess : fail(status.error());
+  };
+}
+
+}  // namespace gemma4::apps

@@ -1,0 +1,39 @@
+// One forward pass over given tokens outside the engine: for verification, scoring and tests, which
+// want logits at chosen positions and the values in between.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/table.h"
+#include "model/model.h"
+#include "model/text_forward.h"
+
+namespace gemma4::apps {
+
+class TextRunner {
+ public:
+  // `num_threads` 0 = one per CPU. Kernels are the machine's default ones (see kernels/registry.h).
+  static Result<TextRunner> create(std::shared_ptr<const model::Model> model, int num_threads);
+  TextRunner(std::shared_ptr<const model::Model> model, kernels::Table kernels, int num_threads);
+
+  // Feeds `ids` from position 0 in chunks of at most `chunk` tokens and returns the logits
+  // [positions, V] at `positions` (rising).
+  std::vector<float> logits(std::span<const int32_t> ids, std::span<const int32_t> positions,
+                            int64_t chunk, const model::ForwardOptions& options = {},
+                            ops::Probe* probe = nullptr) const;
+
+  const model::Model& model() const { return *model_; }
+  const std::shared_ptr<const model::Model>& shared_model() const { return model_; }
+
+ private:
+  std::shared_ptr<const model::Model> model_;
+  kernels::Table kernels_;
+  std::unique_ptr<ThreadPool> pool_;
+};
+
+}  // namespace gemma4::apps

@@ -1,0 +1,131 @@
+// gemma4 verify: proves on this machine that this build agrees with the reference.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.h"
+#include "apps/model_source.h"
+#include "apps/verify_text.h"
+#include "base/strings.h"
+#include "io/mapped_file.h"
+#include "text/tokenizer.h"
+#include "text/verify_cases.h"
+
+namespace gemma4::apps {
+namespace {
+
+struct Arguments {
+  std::string model;
+  std::string golden;
+  std::string tokenizer;
+  std::string cases;
+  VerifyOptions options;
+  bool json = false;
+};
+
+std::string verdict(const KeyResult& result) {
+  if (!result.computed) return "not computed: " + result.problem;
+  return result.passed() ? "ok" : "FAILED";
+}
+
+void print_table(const std::vector<KeyResult>& results) {
+  std::printf("%-24s %-18s %12s %12s  %s\n", "key", "shape", "rel. error", "tolerance", "verdict");
+  for (const KeyResult& result : results) {
+    const std::string error = !result.computed ? "-"
+                              : result.exact   ? (result.passed() ? "identical" : "different")
+                                               : str_cat(static_cast<float>(result.relative_error));
+    char number[32];
+    std::snprintf(number, sizeof number, "%.2e", result.relative_error);
+    std::printf(
+        "%-24s %-18s %12s %12s  %s\n", result.key.c_str(), io::shape_string(result.shape).c_str(),
+        result.computed && !result.exact ? number : error.c_str(),
+        result.exact ? "identical" : str_cat(result.tolerance).c_str(), verdict(result).c_str());
+  }
+}
+
+void print_json(const std::vector<KeyResult>& results) {
+  nlohmann::ordered_json keys = nlohmann::ordered_json::array();
+  for (const KeyResult& result : results) {
+    nlohmann::ordered_json entry = {{"key", result.key},
+                                    {"shape", result.shape},
+                                    {"computed", result.computed},
+                                    {"passed", result.passed()}};
+    if (result.computed) entry["relative_error"] = result.relative_error;
+    if (!result.problem.empty()) entry["problem"] = result.problem;
+    keys.push_back(entry);
+  }
+  std::printf("%s\n", nlohmann::ordered_json{{"keys", keys}}.dump(2).c_str());
+}
+
+Result<bool> verify_model(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder));
+  const std::string golden_path =
+      arguments.golden.empty() ? folder + "/golden.safetensors" : arguments.golden;
+  G4_ASSIGN_OR_RETURN(const io::TensorStore golden, io::TensorStore::open(golden_path));
+  const auto shared = std::make_shared<const model::Model>(std::move(loaded));
+  G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, arguments.options));
+  int64_t passed = 0;
+  for (const KeyResult& result : results) passed += result.passed() ? 1 : 0;
+  if (arguments.json) {
+    print_json(results);
+  } else {
+    print_table(results);
+    std::printf("%lld of %zu keys agree with the reference\n", static_cast<long long>(passed),
+                results.size());
+  }
+  return passed == static_cast<int64_t>(results.size());
+}
+
+Result<bool> verify_tokenizer(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(arguments.tokenizer));
+  G4_ASSIGN_OR_RETURN(const std::string cases, io::read_file(arguments.cases));
+  G4_ASSIGN_OR_RETURN(const text::VerifyReport report,
+                      text::verify_tokenizer_cases(tokenizer, cases));
+  for (const std::string& failure : report.failures) std::printf("%s\n", failure.c_str());
+  std::printf("%d of %d encoding cases and %d of %d decoding cases agree", report.encode_passed,
+              report.encode_passed + report.encode_failed, report.decode_passed,
+              report.decode_passed + report.decode_failed);
+  if (report.decode_skipped > 0)
+    std::printf(" (%d are for another vocabulary)", report.decode_skipped);
+  std::printf("\n");
+  return report.ok();
+}
+
+int run(const Arguments& arguments) {
+  const Result<bool> result =
+      arguments.tokenizer.empty() ? verify_model(arguments) : verify_tokenizer(arguments);
+  if (!result.ok()) return fail(result.error());
+  return result.value() ? kSuccess : kFailure;
+}
+
+}  // namespace
+
+Command add_verify(CLI::App& app) {
+  auto* command = app.add_subcommand("verify", "Prove that this build agrees with the reference");
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("MODEL", arguments->model, "Checkpoint folder");
+  command->add_option("--golden", arguments->golden,
+                      "Golden file (default: golden.safetensors in the model's folder)");
+  command
+      ->add_option("--keys", arguments->options.keys,
+                   "Only keys that match this pattern, e.g. 'text.*'")
+      ->capture_default_str();
+  command->add_option("--tolerance", arguments->options.tolerance, "Largest relative error")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--threads", arguments->options.num_threads, "Threads (default: one per CPU)")
+      ->check(CLI::Range(1, 1024));
+  auto* tokenizer =
+      command->add_option("--tokenizer", arguments->tokenizer,
+                          "Check this tokenizer.json or GGUF vocabulary instead, against --cases");
+  auto* cases = command->add_option("--cases", arguments->cases, "Case file for --tokenizer");
+  tokenizer->needs(cases);
+  cases->needs(tokenizer);
+  command->add_flag("--json", arguments->json, "Print JSON");
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace gemma4::apps

@@ -1,0 +1,220 @@
+#include "apps/verify_text.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/strings.h"
+#include "engine/engine.h"
+
+namespace gemma4::apps {
+namespace {
+
+using io::Tensor;
+using io::TensorStore;
+using Values = std::map<std::string, std::vector<float>>;
+
+// Longer prompts run in chunks of this size: the activations of a step then stay moderate.
+constexpr int64_t kChunk = 512;
+
+// Keeps what the probes show, under golden key names. Values of later chunks are appended.
+class Recorder : public ops::Probe {
+ public:
+  void observe(std::string_view name, int layer, const View& value) override {
+    if (value.rank == 0) return;
+    std::string key(name);
+    if (layer >= 0) key += str_cat(".", layer);
+    auto& values = values_[key];
+    values.insert(values.end(), value.f32(), value.f32() + value.size());
+  }
+  Values take() { return std::move(values_); }
+
+ private:
+  Values values_;
+};
+
+double relative_error(std::span<const float> out, std::span<const float> reference) {
+  double difference = 0;
+  double norm = 0;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const double d = static_cast<double>(out[i]) - reference[i];
+    difference += d * d;
+    norm += static_cast<double>(reference[i]) * reference[i];
+  }
+  if (!std::isfinite(difference)) return INFINITY;
+  return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+}
+
+Result<std::vector<int32_t>> read_ids(const TensorStore& golden, std::string_view key,
+                                      int64_t limit) {
+  const Tensor* tensor = golden.find(key);
+  if (tensor == nullptr) return Error{ErrorCode::kNotFound, str_cat("key ", key, " is missing")};
+  G4_ASSIGN_OR_RETURN(const std::vector<int64_t> wide, io::read_integers(*tensor));
+  std::vector<int32_t> ids;
+  for (const int64_t id : wide) {
+    if (id < 0 || id >= limit)
+      return Error{ErrorCode::kInvalidData,
+                   str_cat("key ", key, " holds ", id, ", outside 0 to ", limit - 1)};
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  if (ids.empty()) return Error{ErrorCode::kInvalidData, str_cat("key ", key, " is empty")};
+  return ids;
+}
+
+class Verifier {
+ public:
+  Verifier(const TextRunner& runner, const TensorStore& golden, const VerifyOptions& options)
+      : runner_(runner), golden_(golden), options_(options) {}
+
+  std::vector<KeyResult> run() {
+    for (const auto& [key, tensor] : golden_.tensors())
+      if (fnmatch(options_.keys.c_str(), key.c_str(), 0) == 0 && !is_input(key)) check(key, tensor);
+    return std::move(results_);
+  }
+
+ private:
+  static bool is_input(const std::string& key) {
+    return key == "input_ids" || key == "positions" || key.ends_with(".input_ids");
+  }
+
+  void check(const std::string& key, const Tensor& tensor) {
+    KeyResult result{.key = key, .shape = tensor.shape, .tolerance = options_.tolerance};
+    Status status;
+    if (key == "text.greedy") {
+      status = check_greedy(tensor, result);
+    } else if (key == "text.greedy_logits") {
+      status = check_floats(tensor, greedy_values(), "text.logits", result);
+    } else if (key == "logits" || key == "last_hidden") {
+      const std::string last =
+          str_cat("text.hidden.", runner_.model().config().text.num_hidden_layers);
+      status =
+          check_floats(tensor, full_size_values(), key == "logits" ? "text.logits" : last, result);
+    } else if (key.starts_with("text.")) {
+      status = check_floats(tensor, prompt_values(), key, result);
+    } else {
+      status = Error{ErrorCode::kUnsupported, "this build does not compute it"};
+    }
+    if (!status.ok()) result.problem = status.error().message;
+    result.computed = status.ok();
+    results_.push_back(std::move(result));
+  }
+
+  static Status check_floats(const Tensor& tensor, const Result<Values>& values,
+                             const std::string& name, KeyResult& result) {
+    if (!values.ok()) return values.error();
+    const auto it = values.value().find(name);
+    if (it == values.value().end())
+      return Error{ErrorCode::kUnsupported, "this build does not compute it"};
+    G4_ASSIGN_OR_RETURN(const std::vector<float> reference, io::read_floats(tensor));
+    if (reference.size() != it->second.size())
+      return Error{
+          ErrorCode::kInvalidData,
+          str_cat("has ", reference.size(), " values, this model gives ", it->second.size())};
+    result.relative_error = relative_error(it->second, reference);
+    return {};
+  }
+
+  // Every value of one forward over `ids`, all layers over all rows.
+  Values observe(const std::vector<int32_t>& ids, const std::vector<int32_t>& positions) const {
+    Recorder recorder;
+    runner_.logits(ids, positions, static_cast<int64_t>(ids.size()), {.prompt_shortcut = false},
+                   &recorder);
+    return recorder.take();
+  }
+
+  static std::vector<int32_t> all_positions(size_t count) {
+    std::vector<int32_t> positions(count);
+    std::iota(positions.begin(), positions.end(), 0);
+    return positions;
+  }
+
+  int64_t vocab_size() const { return runner_.model().config().text.vocab_size; }
+
+  Result<Values> forward_all(const char* key) const {
+    G4_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, read_ids(golden_, key, vocab_size()));
+    return observe(ids, all_positions(ids.size()));
+  }
+
+  const Result<Values>& prompt_values() {
+    if (!prompt_) prompt_ = forward_all("text.input_ids");
+    return *prompt_;
+  }
+  const Result<Values>& greedy_values() {
+    if (!greedy_) greedy_ = forward_all("text.greedy");
+    return *greedy_;
+  }
+
+  // The full-size layout: chunked, and with the prompt shortcut, as users run it.
+  const Result<Values>& full_size_values() {
+    if (!full_size_) full_size_ = compute_full_size();
+    return *full_size_;
+  }
+  Result<Values> compute_full_size() const {
+    G4_ASSIGN_OR_RETURN(const std::vector<int32_t> ids,
+                        read_ids(golden_, "input_ids", vocab_size()));
+    G4_ASSIGN_OR_RETURN(const std::vector<int32_t> positions,
+                        read_ids(golden_, "positions", static_cast<int64_t>(ids.size())));
+    if (!std::is_sorted(positions.begin(), positions.end(), std::less_equal<>()))
+      return Error{ErrorCode::kInvalidData, "key positions must rise"};
+    // Hidden states of the rows before the shortcut are whole chunks; only those of the logit rows
+    // are asked for.
+    Recorder recorder;
+    runner_.logits(ids, positions, kChunk, {}, &recorder);
+    return recorder.take();
+  }
+
+  // Greedy decoding with the cache, through the engine: the path that users run.
+  Status check_greedy(const Tensor& tensor, KeyResult& result) const {
+    result.exact = true;
+    result.tolerance = 0;
+    G4_ASSIGN_OR_RETURN(const std::vector<int64_t> expected, io::read_integers(tensor));
+    G4_ASSIGN_OR_RETURN(std::vector<int32_t> tokens,
+                        read_ids(golden_, "text.input_ids", vocab_size()));
+    if (expected.size() <= tokens.size())
+      return Error{ErrorCode::kInvalidData, "is not longer than its prompt"};
+    engine::EngineOptions engine_options{
+        .context_tokens = static_cast<int64_t>(expected.size()) + 1,
+        .num_threads = options_.num_threads};
+    G4_ASSIGN_OR_RETURN(const auto engine,
+                        engine::Engine::create(runner_.shared_model(), engine_options));
+    engine::Request request{.prompt = tokens,
+                            .max_tokens = static_cast<int64_t>(expected.size() - tokens.size())};
+    request.sampling.temperature = 0;
+    G4_ASSIGN_OR_RETURN([[maybe_unused]] const auto id, engine->submit(std::move(request)));
+    while (engine->has_work())
+      for (const engine::Event& event : engine->step())
+        if (event.token) tokens.push_back(event.token->id);
+    int64_t different = 0;
+    for (size_t i = 0; i < expected.size(); ++i)
+      different += i >= tokens.size() || tokens[i] != expected[i] ? 1 : 0;
+    result.relative_error = static_cast<double>(different) / static_cast<double>(expected.size());
+    return {};
+  }
+
+  const TextRunner& runner_;
+  const TensorStore& golden_;
+  const VerifyOptions& options_;
+  std::vector<KeyResult> results_;
+  std::optional<Result<Values>> prompt_;
+  std::optional<Result<Values>> greedy_;
+  std::optional<Result<Values>> full_size_;
+};
+
+}  // namespace
+
+Result<std::vector<KeyResult>> verify_golden(std::shared_ptr<const model::Model> model,
+                                             const TensorStore& golden,
+                                             const VerifyOptions& options) {
+  G4_ASSIGN_OR_RETURN(const TextRunner runner,
+                      TextRunner::create(std::move(model), options.num_threads));
+  std::vector<KeyResult> results = Verifier(runner, golden, options).run();
+  if (results.empty())
+    return Error{ErrorCode::kNotFound,
+                 str_cat(golden.path(), ": no key matches ", quote(options.keys))};
+  return results;
+}
+
+}  // namespace gemma4::apps

@@ -1,0 +1,37 @@
+// Recomputes the text keys of a golden file and measures how far this build is from the reference.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/text_runner.h"
+#include "io/safetensors.h"
+
+namespace gemma4::apps {
+
+struct KeyResult {
+  std::string key;
+  std::vector<int64_t> shape;
+  bool computed = false;
+  std::string problem;  // why it could not be computed
+  bool exact = false;   // token ids: must be identical
+  double relative_error = 0;  // ‖out − ref‖ / ‖ref‖; for exact keys, the share of ids that differ
+  double tolerance = 0;
+  bool passed() const { return computed && relative_error <= tolerance; }
+};
+
+struct VerifyOptions {
+  std::string keys = "*";  // glob over key names
+  double tolerance = 1e-3;
+  int num_threads = 0;
+};
+
+// Recomputes every key of `golden` that matches; keys that only name inputs are not results. Keys
+// that this build cannot compute are reported, not skipped. Layouts: the tiny goldens ("text.…")
+// and the full-size ones
+// ("input_ids", "positions", "logits", "last_hidden").
+Result<std::vector<KeyResult>> verify_golden(std::shared_ptr<const model::Model> model,
+                                             const io::TensorStore& golden,
+                                             const VerifyOptions& options);
+
+}  // namespace gemma4::apps

@@ -1,0 +1,32 @@
+// What both file formats tell about a tokenizer, and the way from there to a Tokenizer.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/huge_pages.h"
+#include "text/merges.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace gemma4::text {
+
+// Views into the file; valid while it is.
+struct TokenizerSource {
+  std::vector<std::string_view> pieces;  // by id
+  std::vector<AddedToken> added;
+  HugePageVector<MergeParts> merges;  // by rank
+  RepeatedPieces repeated = RepeatedPieces::kRefuse;
+
+  // Checks all of it and builds the tables, copying what they keep.
+  Result<Tokenizer> build() const;
+};
+
+// Reads a tokenizer.json of `size` bytes at `json`, behind which `capacity - size` more bytes may
+// be read. Without enough of them the text is copied first.
+Result<Tokenizer> read_tokenizer_json(const char* json, size_t size, size_t capacity);
+
+}  // namespace gemma4::text

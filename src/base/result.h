@@ -51,7 +51,8 @@ class [[nodiscard]] Result {
     require();
     return std::get<0>(state_);
   }
-  T&& value() && {
+  // By value: a reference into a temporary would dangle in `for (auto& x : make().value())`.
+  T value() && {
     require();
     return std::get<0>(std::move(state_));
   }

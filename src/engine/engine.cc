@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,6 +21,26 @@ model::KvCache::BlockCounts cache_capacity(const model::Model& model,
 
 std::vector<model::LayerPlan> plans_of(const model::Model& model) {
   return model::plan_layers(model.config().text);
+}
+
+int64_t kv_bytes(const model::Model& model, const model::KvCache::BlockCounts& blocks) {
+  int64_t bytes = 0;
+  for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
+    bytes += blocks[static_cast<size_t>(index_of(kind))] *
+             model::KvCache::block_bytes(plans_of(model), kind);
+  return bytes;
+}
+
+// Pages are only touched as the cache fills, so the system would promise any amount and kill the
+// program in the middle of an answer. What cannot fit is refused at the start.
+Status check_memory(int64_t bytes, const EngineOptions& options) {
+  const int64_t physical = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  if (physical <= 0 || bytes <= physical) return {};
+  return Error{
+      ErrorCode::kResourceExhausted,
+      str_cat("keys and values of ", options.max_sequences, " x ", options.context_tokens,
+              " tokens need ", human_bytes(static_cast<uint64_t>(bytes)), ", this machine has ",
+              human_bytes(static_cast<uint64_t>(physical)), "; use a smaller --ctx")};
 }
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
@@ -51,6 +73,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
                            options.max_sequences, " sequences"));
   if (options.num_threads < 0 || options.num_threads > 1024)
     return invalid(str_cat("number of threads is ", options.num_threads, ", must be 1 to 1024"));
+  G4_RETURN_IF_ERROR(check_memory(kv_bytes(*model, cache_capacity(*model, options)), options));
   G4_ASSIGN_OR_RETURN(kernels::Table kernels, kernels::default_table());
   return std::unique_ptr<Engine>(new Engine(std::move(model), options, kernels));
 }
@@ -67,9 +90,7 @@ Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& o
       cache_(model_->config().text, plans_of(*model_), capacity_),
       admission_(capacity_) {
   memory_.weights_bytes = model_->text_size().bytes;
-  for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
-    memory_.kv_bytes += static_cast<uint64_t>(capacity_[static_cast<size_t>(index_of(kind))] *
-                                              model::KvCache::block_bytes(plans_of(*model_), kind));
+  memory_.kv_bytes = static_cast<uint64_t>(kv_bytes(*model_, capacity_));
   memory_.workspace_bytes = model::workspace_bytes(
       *model_, cache_, options_.chunk_tokens, options_.max_sequences, {options_.prompt_shortcut});
   arena_ = std::make_unique<Arena>(memory_.workspace_bytes);
@@ -169,7 +190,7 @@ void Engine::admit() {
 
 void Engine::finish(size_t running_idx) {
   Sequence& sequence = running_[running_idx];
-  if (sequence.request.keep && !sequence.cancelled) {
+  if (sequence.request.keep) {
     kept_.emplace(sequence.id, std::move(sequence));
   } else {
     cache_.release(sequence.kv);

@@ -44,8 +44,8 @@ struct Request {
   SamplingParams sampling;
   std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
   bool keep = false;                    // keep the cache after the end, until release()
-  std::optional<SequenceId>
-      continue_from;  // a kept sequence whose cached prefix may be reused; it is consumed
+  // A kept sequence whose cached prefix may be reused; it is consumed.
+  std::optional<SequenceId> continue_from;
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -53,9 +53,8 @@ std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct Event {
   SequenceId sequence = 0;
-  std::optional<SampledToken> token;  // absent when it was cancelled
-  std::optional<FinishReason>
-      finish;  // set on the sequence's last event; a stop token is the last token
+  std::optional<SampledToken> token;   // absent when it was cancelled
+  std::optional<FinishReason> finish;  // on the last event; a stop token comes with it
 };
 
 class Engine {

@@ -57,10 +57,14 @@ int32_t argmax(std::span<const float> logits) {
 
 // The `count` best of all logits, most probable first.
 std::vector<Candidate> best(std::span<const float> logits, size_t count) {
+  // Damaged weights make NaN, which would break the order that sorting relies on.
+  const auto candidate = [&](size_t i) {
+    return Candidate{std::isnan(logits[i]) ? kNever : logits[i], static_cast<int32_t>(i)};
+  };
   std::vector<Candidate> all;
   if (count >= logits.size()) {
     all.reserve(logits.size());
-    for (size_t i = 0; i < logits.size(); ++i) all.push_back({logits[i], static_cast<int32_t>(i)});
+    for (size_t i = 0; i < logits.size(); ++i) all.push_back(candidate(i));
     std::sort(all.begin(), all.end(), before);
     return all;
   }
@@ -68,7 +72,7 @@ std::vector<Candidate> best(std::span<const float> logits, size_t count) {
   float floor = kNever;
   for (size_t i = 0; i < logits.size(); ++i) {
     if (logits[i] < floor) continue;
-    all.push_back({logits[i], static_cast<int32_t>(i)});
+    all.push_back(candidate(i));
     if (all.size() == 2 * count + 64) {
       std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count - 1), all.end(),
                        before);
@@ -181,9 +185,9 @@ SampledToken sample(std::span<const float> logits, const SamplingParams& params,
   std::span<const float> scores = logits;
   if (changes_logits(params)) {
     changed.assign(logits.begin(), logits.end());
-    apply_penalties(changed, params, prompt, generated);
-    for (const auto& [id, bias] : params.logit_bias) changed[static_cast<size_t>(id)] += bias;
     for (const int32_t id : params.suppress_tokens) changed[static_cast<size_t>(id)] = kNever;
+    for (const auto& [id, bias] : params.logit_bias) changed[static_cast<size_t>(id)] += bias;
+    apply_penalties(changed, params, prompt, generated);
     scores = changed;
   }
   SampledToken token;

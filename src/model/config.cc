@@ -89,15 +89,24 @@ class Fields {
     return ids;
   }
 
-  std::optional<Fields> object(const char* key) const {
+  // Nothing when absent or null; something else than an object or an array is an error.
+  std::optional<Fields> object(const char* key) {
     dom::object child;
-    if (object_[key].get(child) != simdjson::SUCCESS) return std::nullopt;
-    return Fields(child, where_.empty() ? key : where_ + "." + key);
+    if (!has(key)) return std::nullopt;
+    if (object_[key].get(child) != simdjson::SUCCESS) {
+      fail<bool>(key, "expected an object");
+      return std::nullopt;
+    }
+    return Fields(child, path(key));
   }
 
-  std::optional<dom::array> array(const char* key) const {
+  std::optional<dom::array> array(const char* key) {
     dom::array child;
-    if (object_[key].get(child) != simdjson::SUCCESS) return std::nullopt;
+    if (!has(key)) return std::nullopt;
+    if (object_[key].get(child) != simdjson::SUCCESS) {
+      fail<bool>(key, "expected an array");
+      return std::nullopt;
+    }
     return child;
   }
 
@@ -109,7 +118,7 @@ class Fields {
   // Keeps the first problem only: later ones are usually its consequences.
   template <typename T>
   T fail(const std::string& key, const std::string& problem) {
-    if (!error_) error_ = invalid(str_cat(quote(path(key)), ": ", problem));
+    if (!error_) error_ = invalid(str_cat(quote(path(key), 120), ": ", problem));
     return T{};
   }
   void take_error_of(const Fields& child) {
@@ -163,18 +172,19 @@ RopeParameters parse_rope(Fields& fields, AttentionKind kind) {
   auto all = fields.object("rope_parameters");
   if (!all) return rope;
   auto one = all->object(kind == AttentionKind::kFull ? "full_attention" : "sliding_attention");
+  fields.take_error_of(*all);
   if (!one) return rope;
   const std::string type = one->string("rope_type", "default");
   if (type != "default" && type != "proportional")
     fields.set_error(
-        unsupported(str_cat(quote(one->path("rope_type")), ": ", quote(type),
+        unsupported(str_cat(quote(one->path("rope_type"), 120), ": ", quote(type),
                             " is not a rotary embedding of Gemma 4 (default, proportional)")));
   rope.proportional = type == "proportional";
   rope.rope_theta = one->number("rope_theta", 1, 1e12, rope.rope_theta);
   rope.partial_rotary_factor = one->number("partial_rotary_factor", 0, 1, 1.0);
   rope.factor = one->number("factor", 1e-6, 1e6, 1.0);
   if (!rope.proportional && rope.partial_rotary_factor != 1.0)
-    fields.set_error(unsupported(str_cat(quote(one->path("partial_rotary_factor")),
+    fields.set_error(unsupported(str_cat(quote(one->path("partial_rotary_factor"), 120),
                                          ": only with rope_type \"proportional\"")));
   fields.take_error_of(*one);
   return rope;
@@ -314,7 +324,7 @@ TextConfig parse_text(Fields& fields, bool unified) {
   parse_experts(fields, text);
   const std::string bidirectional =
       fields.string("use_bidirectional_attention", unified ? "vision" : "");
-  if (bidirectional != "" && bidirectional != "vision")
+  if (!bidirectional.empty() && bidirectional != "vision")
     fields.set_error(
         unsupported(str_cat(quote(fields.path("use_bidirectional_attention")), ": ",
                             quote(bidirectional), " is used by no published Gemma 4 decoder")));
@@ -360,6 +370,10 @@ AudioConfig parse_audio(Fields& fields) {
   audio.hidden_size = fields.integer("hidden_size", 1, kMaxWidth);
   audio.num_hidden_layers = fields.integer("num_hidden_layers", 1, kMaxLayers);
   audio.num_attention_heads = fields.integer("num_attention_heads", 1, 1 << 14);
+  if (!fields.failed() && audio.hidden_size % audio.num_attention_heads != 0)
+    fields.fail<bool>("num_attention_heads",
+                      str_cat("is ", audio.num_attention_heads,
+                              ", which does not divide hidden_size ", audio.hidden_size));
   audio.conv_kernel_size = fields.integer("conv_kernel_size", 1, 1024, 5);
   audio.output_proj_dims = fields.integer("output_proj_dims", 1, kMaxWidth);
   audio.use_clipped_linears = fields.boolean("use_clipped_linears", true);
@@ -406,6 +420,7 @@ Result<Config> parse_config(std::string_view json) {
   config.text_only = config.model_type.ends_with("_text");
 
   std::optional<Fields> text = config.text_only ? fields : fields.object("text_config");
+  G4_RETURN_IF_ERROR(fields.status());
   if (!text) return invalid("\"text_config\": is missing");
   config.text = parse_text(*text, unified);
   G4_RETURN_IF_ERROR(text->status());
@@ -414,6 +429,7 @@ Result<Config> parse_config(std::string_view json) {
   config.eos_token_ids = fields.token_ids("eos_token_id");
   if (config.eos_token_ids.empty()) config.eos_token_ids = text->token_ids("eos_token_id");
   G4_RETURN_IF_ERROR(text->status());
+  G4_RETURN_IF_ERROR(fields.status());
   if (config.text_only) return config;
 
   for (const char* key : {"image_token_id", "audio_token_id", "video_token_id"})

@@ -205,9 +205,11 @@ size_t workspace_bytes(const Model& model, const KvCache& cache, int64_t tokens,
     text_forward(ctx, model, shape_only_batch(rows, wanted), cache, options);
     return arena.high_water_bytes();
   };
-  // Wanting the logits of every row takes another path than wanting those of all but one.
-  return std::max(measure(tokens, std::min(logits, tokens)),
-                  measure(std::min(logits, tokens), std::min(logits, tokens)));
+  // Wanting the logits of every row takes another path than wanting those of fewer, and either may
+  // need more.
+  const size_t some_rows = measure(tokens, std::min(logits, tokens - 1));
+  const int64_t all = std::min(logits, tokens);
+  return all == 0 ? some_rows : std::max(some_rows, measure(all, all));
 }
 
 }  // namespace gemma4::model

@@ -1,5 +1,5 @@
-// Stop strings in streamed text: releases what can no longer be part of one, and says when one is complete.
-// A stop string may straddle pieces; the result does not depend on how the text is cut.
+// Stop strings in streamed text: releases what can no longer be part of one, and says when one is
+// complete. A stop string may straddle pieces; the result does not depend on how the text is cut.
 #pragma once
 
 #include <string>

@@ -1,0 +1,252 @@
+// The engine's promises to its caller: limits are answered, every request ends exactly once, and
+// memory comes back. What the tokens are is tests/metamorphic_engine_test.cc's business.
+
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace gemma4::engine {
+namespace {
+
+using model::Model;
+using ::testing::HasSubstr;
+
+std::shared_ptr<const Model> tiny() {
+  static const auto model = std::make_shared<const Model>(
+      Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/tiny-e").value());
+  return model;
+}
+
+std::unique_ptr<Engine> make(EngineOptions options) {
+  if (options.num_threads == 0) options.num_threads = 2;
+  auto engine = Engine::create(tiny(), options);
+  EXPECT_TRUE(engine.ok()) << engine.error().message;
+  return std::move(engine).value();
+}
+
+std::vector<int32_t> prompt(int64_t count) {
+  std::vector<int32_t> ids;
+  for (int64_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>(2 + i * 37 % 400));
+  return ids;
+}
+
+struct Outcome {
+  int64_t tokens = 0;
+  int endings = 0;
+  FinishReason reason = FinishReason::kStop;
+  int32_t last = -1;
+};
+
+void note(const std::vector<Event>& events, std::map<SequenceId, Outcome>& outcomes) {
+  for (const Event& event : events) {
+    Outcome& outcome = outcomes[event.sequence];
+    EXPECT_EQ(outcome.endings, 0) << "an event after the last one";
+    if (event.token) {
+      ++outcome.tokens;
+      outcome.last = event.token->id;
+    }
+    if (event.finish) {
+      ++outcome.endings;
+      outcome.reason = *event.finish;
+    }
+    EXPECT_TRUE(event.token || event.finish);
+  }
+}
+
+std::map<SequenceId, Outcome> drain(Engine& engine) {
+  std::map<SequenceId, Outcome> outcomes;
+  while (engine.has_work()) note(engine.step(), outcomes);
+  return outcomes;
+}
+
+std::string create_error(const EngineOptions& options) {
+  const auto engine = Engine::create(tiny(), options);
+  return engine.ok() ? "no error" : engine.error().message;
+}
+
+TEST(Engine, ImpossibleOptionsAreRefused) {
+  EXPECT_THAT(create_error({.context_tokens = 1}), HasSubstr("context of 1 tokens"));
+  EXPECT_THAT(create_error({.context_tokens = 4097}), HasSubstr("this model takes 2 to 4096"));
+  EXPECT_THAT(create_error({.context_tokens = -5}), HasSubstr("context of -5"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .max_sequences = 0}), HasSubstr("is 0"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .max_sequences = 5000}), HasSubstr("5000"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .max_sequences = 8, .chunk_tokens = 7}),
+              HasSubstr("a step of 7 tokens cannot hold 8 sequences"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .chunk_tokens = 0}), HasSubstr("step of 0"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .num_threads = -1}), HasSubstr("threads is -1"));
+}
+
+TEST(Engine, ImpossibleRequestsAreRefusedAndLeaveNothingBehind) {
+  const auto engine = make({.context_tokens = 64});
+  const auto error_of = [&](Request request) {
+    const auto id = engine->submit(std::move(request));
+    EXPECT_FALSE(id.ok());
+    EXPECT_EQ(id.error().code, ErrorCode::kInvalidArgument);
+    return id.error().message;
+  };
+  EXPECT_THAT(error_of({.prompt = {}}), HasSubstr("the prompt is empty"));
+  EXPECT_THAT(error_of({.prompt = {1, 512}}), HasSubstr("token id 512 is outside"));
+  EXPECT_THAT(error_of({.prompt = {-1}}), HasSubstr("token id -1"));
+  EXPECT_THAT(error_of({.prompt = {1}, .max_tokens = 0}), HasSubstr("max_tokens"));
+  EXPECT_THAT(error_of({.prompt = {1}, .stop_token_ids = {600}}), HasSubstr("token id 600"));
+  const std::string too_long = error_of({.prompt = prompt(64)});
+  EXPECT_THAT(too_long, HasSubstr("the prompt has 64 tokens"));
+  EXPECT_THAT(too_long, HasSubstr("the context holds 64"));
+  Request bad{.prompt = {1}};
+  bad.sampling.top_p = 0;
+  EXPECT_THAT(error_of(bad), HasSubstr("top_p"));
+  EXPECT_FALSE(engine->has_work());
+  EXPECT_TRUE(engine->step().empty());
+}
+
+TEST(Engine, TheLongestPromptThatFitsGetsOneToken) {
+  const auto engine = make({.context_tokens = 64, .chunk_tokens = 16});
+  const SequenceId id = engine->submit({.prompt = prompt(63), .max_tokens = 1000}).value();
+  const Outcome outcome = drain(*engine)[id];
+  EXPECT_EQ(outcome.tokens, 1);
+  EXPECT_EQ(outcome.reason, FinishReason::kLength);
+}
+
+TEST(Engine, GenerationStopsAtTheFirstStopToken) {
+  const auto engine = make({.context_tokens = 200});
+  Request request{.prompt = prompt(5), .max_tokens = 50};
+  request.sampling.temperature = 0;
+  std::vector<int32_t> ids;
+  engine->submit(request).value();
+  while (engine->has_work())
+    for (const Event& event : engine->step()) ids.push_back(event.token->id);
+  const size_t first =
+      static_cast<size_t>(std::find(ids.begin(), ids.end(), ids[20]) - ids.begin());
+  request.stop_token_ids = {ids[20]};
+  const SequenceId id = engine->submit(request).value();
+  const Outcome outcome = drain(*engine)[id];
+  EXPECT_EQ(outcome.reason, FinishReason::kStop);
+  EXPECT_EQ(outcome.last, ids[20]);
+  EXPECT_EQ(outcome.tokens, static_cast<int64_t>(first) + 1);
+  EXPECT_EQ(name_of(outcome.reason), "stop");
+}
+
+TEST(Engine, CancelledRequestsEndOnceWithoutAToken) {
+  const auto engine = make({.context_tokens = 200, .max_sequences = 1, .chunk_tokens = 8});
+  const SequenceId running = engine->submit({.prompt = prompt(30), .max_tokens = 50}).value();
+  const SequenceId waiting = engine->submit({.prompt = prompt(30), .max_tokens = 5}).value();
+  const SequenceId survivor = engine->submit({.prompt = prompt(3), .max_tokens = 5}).value();
+  std::map<SequenceId, Outcome> outcomes;
+  note(engine->step(), outcomes);
+  engine->cancel(waiting);
+  engine->cancel(running);
+  engine->cancel(running);
+  engine->cancel(999);
+  note(engine->step(), outcomes);
+  EXPECT_EQ(outcomes[running].reason, FinishReason::kCancelled);
+  EXPECT_EQ(outcomes[waiting].reason, FinishReason::kCancelled);
+  EXPECT_EQ(outcomes[waiting].tokens, 0);
+  while (engine->has_work()) note(engine->step(), outcomes);
+  EXPECT_EQ(outcomes[survivor].tokens, 5);
+  engine->cancel(survivor);  // too late: nothing happens
+  EXPECT_FALSE(engine->has_work());
+}
+
+TEST(Engine, EveryRequestEndsExactlyOnceUnderARandomLoad) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 5; ++round) {
+    const auto sequences = static_cast<int64_t>(1 + random() % 5);
+    const auto engine = make({.context_tokens = 100,
+                              .max_sequences = sequences,
+                              .chunk_tokens = sequences + static_cast<int64_t>(random() % 20)});
+    std::map<SequenceId, Outcome> outcomes;
+    std::map<SequenceId, int64_t> limits;
+    std::vector<SequenceId> kept, cancelled;
+    for (int i = 0; i < 25; ++i) {
+      Request request{.prompt = prompt(static_cast<int64_t>(1 + random() % 90)),
+                      .max_tokens = static_cast<int64_t>(1 + random() % 30)};
+      request.sampling.seed = random();
+      request.keep = random() % 3 == 0;
+      if (!kept.empty() && random() % 2 == 0) request.continue_from = kept[random() % kept.size()];
+      if (random() % 4 == 0) request.stop_token_ids = {static_cast<int32_t>(random() % 512)};
+      const int64_t limit =
+          std::min<int64_t>(request.max_tokens, 100 - static_cast<int64_t>(request.prompt.size()));
+      const bool keep = request.keep;
+      const SequenceId id = engine->submit(std::move(request)).value();
+      limits[id] = limit;
+      if (keep) kept.push_back(id);
+      for (size_t steps = random() % 6; steps > 0; --steps) note(engine->step(), outcomes);
+      if (random() % 5 == 0) {
+        cancelled.push_back(limits.begin()->first + random() % limits.size());
+        engine->cancel(cancelled.back());
+      }
+      if (!kept.empty() && random() % 6 == 0) engine->release(kept[random() % kept.size()]);
+    }
+    while (engine->has_work()) note(engine->step(), outcomes);
+    for (const auto& [id, limit] : limits) {
+      ASSERT_EQ(outcomes[id].endings, 1) << "request " << id << " of round " << round;
+      if (outcomes[id].reason == FinishReason::kLength) {
+        EXPECT_EQ(outcomes[id].tokens, limit);
+      }
+      if (outcomes[id].reason == FinishReason::kCancelled) {
+        EXPECT_THAT(cancelled, ::testing::Contains(id));
+      }
+    }
+  }
+}
+
+// Kept sequences hold their memory only as long as nobody needs it.
+TEST(Engine, KeptSequencesGiveWayToWaitingRequests) {
+  const auto engine = make({.context_tokens = 100, .max_sequences = 1, .chunk_tokens = 16});
+  std::vector<SequenceId> kept;
+  for (int i = 0; i < 5; ++i) {
+    Request request{.prompt = prompt(90), .max_tokens = 10, .keep = true};
+    kept.push_back(engine->submit(request).value());
+    EXPECT_EQ(drain(*engine)[kept.back()].tokens, 10) << i;
+  }
+  // Only the newest one can still be there.
+  Request request{.prompt = prompt(90), .max_tokens = 2, .continue_from = kept[0]};
+  engine->submit(request).value();
+  drain(*engine);
+  EXPECT_EQ(engine->reused_tokens(), 0);
+}
+
+TEST(Engine, AKeptSequenceIsConsumedEvenByARequestThatIsRefused) {
+  const auto engine = make({.context_tokens = 100, .max_sequences = 2});
+  const SequenceId kept =
+      engine->submit({.prompt = prompt(20), .max_tokens = 2, .keep = true}).value();
+  drain(*engine);
+  ASSERT_FALSE(engine->submit({.prompt = {}, .continue_from = kept}).ok());
+  engine->submit({.prompt = prompt(20), .max_tokens = 2, .continue_from = kept}).value();
+  drain(*engine);
+  EXPECT_EQ(engine->reused_tokens(), 0);
+  engine->release(kept);  // unknown by now: nothing happens
+}
+
+TEST(Engine, TightStepsFitTheWorkspace) {
+  // As many tokens per step as sequences: some rows want logits, some do not.
+  for (const bool shortcut : {true, false})
+    for (const int64_t sequences : {1, 2, 3, 5, 8}) {
+      const auto engine = make({.context_tokens = 60,
+                                .max_sequences = sequences,
+                                .chunk_tokens = sequences,
+                                .prompt_shortcut = shortcut});
+      for (int64_t i = 0; i < 2 * sequences; ++i)
+        engine->submit({.prompt = prompt(1 + 7 * i % 40), .max_tokens = 1 + i % 9}).value();
+      EXPECT_EQ(static_cast<int64_t>(drain(*engine).size()), 2 * sequences);
+    }
+}
+
+TEST(Engine, TheMemoryPlanCountsWhatItHolds) {
+  const auto small = make({.context_tokens = 64, .chunk_tokens = 16});
+  const auto large = make({.context_tokens = 640, .max_sequences = 2, .chunk_tokens = 16});
+  EXPECT_EQ(small->memory_plan().weights_bytes, tiny()->text_size().bytes);
+  // tiny-e owns 5 sliding layers of 1 x 32 and 1 full layer of 1 x 64, K and V in float32.
+  const uint64_t sliding = 5 * 2 * 32 * 64 * 4, full = 2 * 64 * 64 * 4;
+  EXPECT_EQ(small->memory_plan().kv_bytes, sliding + full);
+  EXPECT_EQ(large->memory_plan().kv_bytes, 2 * (2 * sliding + 10 * full));
+  EXPECT_GT(large->memory_plan().workspace_bytes, 0u);
+  EXPECT_EQ(small->num_threads(), 2);
+}
+
+}  // namespace
+}  // namespace gemma4::engine

@@ -1,0 +1,183 @@
+// Random lives of random sequences: no block is lost, owned twice, or kept outside the window.
+
+#include "model/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+namespace gemma4::model {
+namespace {
+
+constexpr AttentionKind kKinds[] = {AttentionKind::kSliding, AttentionKind::kFull};
+
+TextConfig small_config(int64_t window) {
+  TextConfig text;
+  text.num_hidden_layers = 4;
+  text.num_attention_heads = 2;
+  text.layer_types = {AttentionKind::kSliding, AttentionKind::kFull, AttentionKind::kSliding,
+                      AttentionKind::kFull};
+  text.layer_head_dims = {4, 8, 4, 8};
+  text.layer_kv_heads = {1, 2, 1, 2};
+  text.sliding_window = window;
+  text.intermediate_size = 8;
+  text.num_kv_shared_layers = 2;
+  return text;
+}
+
+int64_t blocks_for(int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
+
+const BlockTable& table_of(const KvSequence& sequence, AttentionKind kind) {
+  return sequence.tables[static_cast<size_t>(index_of(kind))];
+}
+
+// Every block is either free or in exactly one table; tables cover what later queries may see.
+void check_invariants(const KvCache& cache, const std::vector<KvSequence>& sequences,
+                      const KvCache::BlockCounts& capacity, int64_t window) {
+  for (const AttentionKind kind : kKinds) {
+    const int64_t total = capacity[static_cast<size_t>(index_of(kind))];
+    std::set<int32_t> owned;
+    for (const KvSequence& sequence : sequences) {
+      const BlockTable& table = table_of(sequence, kind);
+      for (const int32_t block : table.blocks) {
+        ASSERT_GE(block, 0);
+        ASSERT_LT(block, total);
+        ASSERT_TRUE(owned.insert(block).second) << "block " << block << " is owned twice";
+      }
+      const int64_t end = table.first + static_cast<int64_t>(table.blocks.size());
+      ASSERT_GE(end * kBlockTokens, sequence.length);
+      const int64_t first_visible =
+          kind == AttentionKind::kFull ? 0 : std::max<int64_t>(0, sequence.length - window + 1);
+      ASSERT_LE(table.first * kBlockTokens, first_visible) << "a visible block was given back";
+    }
+    ASSERT_EQ(static_cast<int64_t>(owned.size()) + cache.free_blocks(kind), total)
+        << "blocks were lost";
+  }
+}
+
+TEST(KvCache, RandomLivesKeepEveryInvariant) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    const auto window = static_cast<int64_t>(1 + random() % 300);
+    const TextConfig text = small_config(window);
+    const KvCache::BlockCounts capacity = {static_cast<int64_t>(1 + random() % 30),
+                                           static_cast<int64_t>(1 + random() % 30)};
+    KvCache cache(text, plan_layers(text), capacity);
+    std::vector<KvSequence> sequences(1 + random() % 4);
+    for (int i = 0; i < 60; ++i) {
+      KvSequence& sequence = sequences[random() % sequences.size()];
+      switch (random() % 6) {
+        case 0:
+          cache.release(sequence);
+          ASSERT_EQ(sequence.length, 0);
+          break;
+        case 1: {
+          const auto length =
+              static_cast<int64_t>(random() % static_cast<uint64_t>(sequence.length + 1));
+          const KvSequence before = sequence;
+          const int64_t needed = std::max<int64_t>(0, length - window + 1);
+          const bool possible =
+              table_of(before, AttentionKind::kSliding).first * kBlockTokens <= needed;
+          ASSERT_EQ(cache.truncate(sequence, length), possible);
+          ASSERT_EQ(sequence.length, possible ? length : before.length);
+          if (!possible) {
+            for (const AttentionKind kind : kKinds)
+              ASSERT_EQ(table_of(sequence, kind).blocks, table_of(before, kind).blocks);
+          }
+          break;
+        }
+        default: {
+          const auto tokens = static_cast<int64_t>(1 + random() % 150);
+          const KvSequence before = sequence;
+          const int64_t free[] = {cache.free_blocks(kKinds[0]), cache.free_blocks(kKinds[1])};
+          if (!cache.reserve(sequence, tokens)) {
+            for (const AttentionKind kind : kKinds) {
+              ASSERT_EQ(table_of(sequence, kind).blocks, table_of(before, kind).blocks);
+              ASSERT_EQ(cache.free_blocks(kind), free[index_of(kind)]);
+            }
+            break;
+          }
+          for (const AttentionKind kind : kKinds)
+            for (int64_t p = sequence.length; p < sequence.length + tokens; ++p)
+              KvCache::slot(table_of(sequence, kind), p);  // has a place, else it aborts
+          if (random() % 8 != 0) cache.commit(sequence, tokens);
+        }
+      }
+      check_invariants(cache, sequences, capacity, window);
+      if (HasFatalFailure()) return;
+    }
+    for (KvSequence& sequence : sequences) cache.release(sequence);
+    for (const AttentionKind kind : kKinds)
+      ASSERT_EQ(cache.free_blocks(kind), capacity[static_cast<size_t>(index_of(kind))]);
+  }
+}
+
+TEST(KvCache, BlocksNeededIsEnoughForEveryWayToFeedASequence) {
+  std::mt19937 random(2);
+  for (int round = 0; round < 500; ++round) {
+    const auto window = static_cast<int64_t>(1 + random() % 200);
+    const auto chunk = static_cast<int64_t>(1 + random() % 150);
+    const auto length = static_cast<int64_t>(1 + random() % 900);
+    const TextConfig text = small_config(window);
+    const auto need = KvCache::blocks_needed(text, length, chunk);
+    KvCache cache(text, plan_layers(text), need);
+    KvSequence sequence;
+    while (sequence.length < length) {
+      const int64_t tokens = std::min<int64_t>(length - sequence.length,
+                                               random() % 3 == 0 ? chunk : 1 + random() % chunk);
+      ASSERT_TRUE(cache.reserve(sequence, tokens))
+          << "window " << window << ", chunk " << chunk << ", at " << sequence.length;
+      cache.commit(sequence, tokens);
+    }
+    // And it is no more than a block above what a ring needs.
+    EXPECT_EQ(need[1], blocks_for(length));
+    EXPECT_LE(need[0], blocks_for(window - 1 + chunk) + 1);
+  }
+}
+
+TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
+  const TextConfig text = small_config(100);
+  KvCache cache(text, plan_layers(text), {4, 40});
+  KvSequence sequence;
+  for (int64_t i = 0; i < 2000; ++i) {
+    ASSERT_TRUE(cache.reserve(sequence, 1));
+    cache.commit(sequence, 1);
+    const BlockTable& sliding = table_of(sequence, AttentionKind::kSliding);
+    ASSERT_LE(sliding.blocks.size(), 3u);
+    ASSERT_EQ(sliding.first, std::max<int64_t>(0, sequence.length - 99) / kBlockTokens);
+  }
+}
+
+TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
+  const TextConfig text = small_config(64);
+  const KvCache cache(text, plan_layers(text), {3, 3});
+  const BlockTable table{2, {7, 4}};
+  EXPECT_EQ(KvCache::slot(table, 128), 7 * 64);
+  EXPECT_EQ(KvCache::slot(table, 191), 7 * 64 + 63);
+  EXPECT_EQ(KvCache::slot(table, 192), 4 * 64);
+  for (const int layer : {0, 1}) {
+    EXPECT_EQ(cache.layer(layer).k, cache.layer(layer + 2).k);
+    EXPECT_EQ(cache.layer(layer).v, cache.layer(layer + 2).v);
+    EXPECT_NE(cache.layer(layer).k, cache.layer(layer).v);
+  }
+  EXPECT_NE(cache.layer(0).k, cache.layer(1).k);
+  EXPECT_EQ(cache.layer(3).heads, 2);
+  EXPECT_EQ(cache.layer(3).head_dim, 8);
+  const auto plans = plan_layers(text);
+  EXPECT_EQ(KvCache::block_bytes(plans, AttentionKind::kSliding), 2 * 1 * 4 * 64 * 4);
+  EXPECT_EQ(KvCache::block_bytes(plans, AttentionKind::kFull), 2 * 2 * 8 * 64 * 4);
+}
+
+TEST(KvCacheDeathTest, PositionsWithoutABlockAreABug) {
+  const BlockTable table{2, {7}};
+  EXPECT_DEATH(KvCache::slot(table, 127), "internal error");
+  EXPECT_DEATH(KvCache::slot(table, 192), "internal error");
+  const TextConfig text = small_config(64);
+  KvCache cache(text, plan_layers(text), {3, 3});
+  KvSequence sequence;
+  EXPECT_DEATH((void)cache.truncate(sequence, 1), "internal error");
+}
+
+}  // namespace
+}  // namespace gemma4::model

@@ -1,11 +1,11 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test vocabulary bench lint format asan tsan fuzz deps clean
+.PHONY: help run build test vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
 help:  ## show this list
-	@sed -n 's/^\([a-z][a-z ]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z][a-z -]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: build  ## install what is missing, build, chat with the demo model
 	@$(PROGRAM) chat
@@ -55,6 +55,9 @@ fuzz:  ## every fuzz target for half a minute; scripts/fuzz.sh 3600 for an hour 
 	@$(MAKE) --no-print-directory build/fuzz/build.ninja
 	@cmake --build --preset fuzz
 	@scripts/fuzz.sh
+
+verify-full-size: build  ## full-size E2B from the formula against the reference: minutes, 10 GB of disk
+	@scripts/verify_full_size.sh
 
 deps:  ## install every Debian package that any of these commands needs
 	@scripts/install_deps.sh build test bench lint fuzz vocabulary

@@ -1,0 +1,207 @@
+// The same tokens must give the same numbers however they are fed: in one batch or alone, in chunks
+// or whole, with and without the prompt shortcut, on any number of threads, by any kernels. Where
+// the order of additions is fixed the answers agree bit for bit; between kernels they cannot.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <numeric>
+
+#include "apps/text_runner.h"
+#include "kernels/registry.h"
+#include "tests/kernel_testing.h"
+
+namespace gemma4::apps {
+namespace {
+
+using gemma4::testing::Random;
+using model::Model;
+
+std::shared_ptr<const Model> load_tiny(const std::string& name) {
+  static std::map<std::string, std::shared_ptr<const Model>> cache;
+  auto& model = cache[name];
+  if (model == nullptr) {
+    auto loaded = Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/" + name);
+    G4_CHECK(loaded.ok());
+    model = std::make_shared<const Model>(std::move(loaded).value());
+  }
+  return model;
+}
+
+std::vector<int32_t> random_tokens(uint64_t seed, int64_t count, int64_t vocab_size) {
+  Random random(seed);
+  std::vector<int32_t> ids = {2};
+  while (static_cast<int64_t>(ids.size()) < count)
+    ids.push_back(static_cast<int32_t>(random.below(vocab_size)));
+  return ids;
+}
+
+std::vector<int32_t> every(int64_t count, int64_t step = 1) {
+  std::vector<int32_t> positions;
+  for (int64_t i = step - 1; i < count; i += step) positions.push_back(static_cast<int32_t>(i));
+  return positions;
+}
+
+double relative_error(std::span<const float> a, std::span<const float> b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < b.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    norm += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+void expect_same(std::span<const float> out, std::span<const float> expected,
+                 const std::string& what) {
+  ASSERT_EQ(out.size(), expected.size()) << what;
+  EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size_bytes()), 0)
+      << what << ": relative difference " << relative_error(out, expected);
+}
+
+constexpr int64_t kChunks[] = {1, 2, 5, 16, 17, 64};
+constexpr int64_t kTokens = 150;  // several windows, and sliding blocks that were given back
+
+class Metamorphic : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::shared_ptr<const Model> model() const { return load_tiny(GetParam()); }
+  int64_t vocab_size() const { return model()->config().text.vocab_size; }
+  TextRunner runner(int threads = 2) const {
+    return TextRunner(model(), kernels::all_cpu_tables().front(), threads);
+  }
+  std::vector<int32_t> tokens(uint64_t seed = 1, int64_t count = kTokens) const {
+    return random_tokens(seed, count, vocab_size());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Tiny, Metamorphic,
+                         ::testing::Values("tiny-e", "tiny-12b", "tiny-31b", "tiny-26b"),
+                         [](const auto& test) {
+                           return std::string(test.param).replace(4, 1, "_");
+                         });
+
+TEST_P(Metamorphic, ChunkedEqualsWhole) {
+  const auto ids = tokens();
+  for (const bool shortcut : {true, false}) {
+    const auto positions = every(kTokens, 7);
+    const auto whole = runner().logits(ids, positions, kTokens, {shortcut});
+    for (const int64_t chunk : kChunks)
+      expect_same(runner().logits(ids, positions, chunk, {shortcut}), whole,
+                  "chunks of " + std::to_string(chunk));
+  }
+}
+
+TEST_P(Metamorphic, ThePromptShortcutIsExact) {
+  const auto ids = tokens(2);
+  const auto all = runner().logits(ids, every(kTokens), kTokens, {.prompt_shortcut = false});
+  for (const int64_t step : {int64_t{1}, int64_t{3}, kTokens}) {
+    const auto positions = every(kTokens, step);
+    const auto with = runner().logits(ids, positions, kTokens, {.prompt_shortcut = true});
+    const auto without = runner().logits(ids, positions, kTokens, {.prompt_shortcut = false});
+    expect_same(with, without, "shortcut on and off, every " + std::to_string(step));
+    const auto row = static_cast<size_t>(vocab_size());
+    for (size_t i = 0; i < positions.size(); ++i)
+      expect_same(std::span(with).subspan(i * row, row),
+                  std::span(all).subspan(static_cast<size_t>(positions[i]) * row, row),
+                  "position " + std::to_string(positions[i]));
+  }
+}
+
+TEST_P(Metamorphic, AnyNumberOfThreadsGivesTheSameBits) {
+  const auto ids = tokens(3);
+  const auto one = runner(1).logits(ids, every(kTokens, 10), 64);
+  for (const int threads : {2, 3, 5})
+    expect_same(runner(threads).logits(ids, every(kTokens, 10), 64), one,
+                std::to_string(threads) + " threads");
+}
+
+TEST_P(Metamorphic, EveryKernelTableAgreesWithTheReference) {
+  const auto ids = tokens(4, 60);
+  const TextRunner reference(model(), kernels::reference_table(), 2);
+  const auto expected = reference.logits(ids, every(60), 60);
+  for (const kernels::Table& table : kernels::all_cpu_tables()) {
+    const auto out = TextRunner(model(), table, 2).logits(ids, every(60), 60);
+    ASSERT_EQ(out.size(), expected.size());
+    // Other orders of addition: float32 noise, which the layers amplify to a few 1e-5.
+    EXPECT_LT(relative_error(out, expected), 1e-4) << table.name;
+  }
+}
+
+// A step loop of its own: sequences of given tokens, advanced by random chunks in shared batches.
+struct Feeder {
+  const Model& model;
+  kernels::Table kernels = kernels::all_cpu_tables().front();
+  ThreadPool pool{2};
+  std::vector<std::vector<int32_t>> sequences;
+  std::vector<std::vector<float>> logits;  // every position's
+
+  void run(Random& random, int64_t most_tokens) {
+    const model::TextConfig& text = model.config().text;
+    model::KvCache::BlockCounts blocks{};
+    for (const auto& ids : sequences) {
+      const auto need =
+          model::KvCache::blocks_needed(text, static_cast<int64_t>(ids.size()), most_tokens);
+      for (size_t kind = 0; kind < need.size(); ++kind) blocks[kind] += need[kind];
+    }
+    model::KvCache cache(text, model::plan_layers(text), blocks);
+    Arena arena(model::workspace_bytes(model, cache,
+                                       most_tokens * static_cast<int64_t>(sequences.size()),
+                                       most_tokens * static_cast<int64_t>(sequences.size())));
+    std::vector<model::KvSequence> kv(sequences.size());
+    logits.assign(sequences.size(), {});
+    for (;;) {
+      model::Batch batch;
+      std::vector<std::pair<size_t, int64_t>> parts;
+      for (size_t s = 0; s < sequences.size(); ++s) {
+        const auto left = static_cast<int64_t>(sequences[s].size()) - kv[s].length;
+        const int64_t count = std::min(left, random.between(0, most_tokens));
+        if (count == 0) continue;
+        G4_CHECK(cache.reserve(kv[s], count));
+        std::vector<int32_t> wanted(static_cast<size_t>(count));
+        std::iota(wanted.begin(), wanted.end(), 0);
+        batch.add(model, kv[s],
+                  std::span(sequences[s])
+                      .subspan(static_cast<size_t>(kv[s].length), static_cast<size_t>(count)),
+                  wanted);
+        parts.emplace_back(s, count);
+      }
+      if (!parts.empty()) {
+        arena.reset();
+        const ops::Context ctx{.kernels = &kernels, .queue = {&pool}, .arena = &arena};
+        const View out = model::text_forward(ctx, model, batch, cache);
+        const float* row = out.f32();
+        for (const auto& [s, count] : parts) {
+          logits[s].insert(logits[s].end(), row, row + count * out.cols());
+          row += count * out.cols();
+          cache.commit(kv[s], count);
+        }
+      }
+      bool done = true;
+      for (size_t s = 0; s < sequences.size(); ++s)
+        done = done && kv[s].length == static_cast<int64_t>(sequences[s].size());
+      if (done) break;
+    }
+    for (model::KvSequence& sequence : kv) cache.release(sequence);
+    for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
+      EXPECT_EQ(cache.free_blocks(kind), blocks[static_cast<size_t>(index_of(kind))]);
+  }
+};
+
+TEST_P(Metamorphic, BatchEqualsSingle) {
+  Feeder feeder{*model()};
+  for (const int64_t length : {1, 40, 97, 130})
+    feeder.sequences.push_back(tokens(static_cast<uint64_t>(length), length));
+  for (const int64_t most_tokens : {1, 4, 33}) {
+    Random random(static_cast<uint64_t>(most_tokens));
+    feeder.run(random, most_tokens);
+    for (size_t s = 0; s < feeder.sequences.size(); ++s) {
+      const auto length = static_cast<int64_t>(feeder.sequences[s].size());
+      expect_same(feeder.logits[s], runner().logits(feeder.sequences[s], every(length), length),
+                  "sequence of " + std::to_string(length));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gemma4::apps

@@ -75,9 +75,10 @@ class Bench {
     const bool is_prompt = row.test == "prompt";
     const int64_t prompt = is_prompt ? row.tokens : std::max<int64_t>(row.depth, 1);
     G4_ASSIGN_OR_RETURN(engine::EngineOptions options, engine_options(arguments_.engine, *model_));
-    options.context_tokens = prompt + (is_prompt ? 1 : row.tokens) + 1;
     options.max_sequences = row.batch;
-    options.chunk_tokens = std::max<int64_t>(options.chunk_tokens, row.batch);
+    options.chunk_tokens = std::max<int64_t>(options.chunk_tokens, 2 * row.batch);
+    options.context_tokens =
+        prompt + (is_prompt ? 0 : row.tokens + prompt_steps(row, options.chunk_tokens)) + 2;
     engine_.reset();
     G4_ASSIGN_OR_RETURN(engine_, engine::Engine::create(model_, options));
     for (int i = 0; i < arguments_.repeats + 1; ++i) {  // the first warms the page cache up
@@ -92,36 +93,45 @@ class Bench {
     return {};
   }
 
-  Status submit(int64_t prompt, int64_t max_tokens, uint64_t seed) {
+  Result<engine::SequenceId> submit(int64_t prompt, int64_t max_tokens, uint64_t seed) {
     engine::Request request{.prompt = random_ids(prompt, model_->config().text.vocab_size, seed),
                             .max_tokens = max_tokens};
     request.sampling.temperature = 0;
-    const auto id = engine_->submit(std::move(request));
-    return id.ok() ? Status() : Status(id.error());
+    return engine_->submit(std::move(request));
   }
 
   Result<double> time_prompt(int64_t prompt) {
-    G4_RETURN_IF_ERROR(submit(prompt, 1, 0));
+    G4_ASSIGN_OR_RETURN([[maybe_unused]] const auto id, submit(prompt, 1, 0));
     const auto start = Clock::now();
     while (engine_->has_work()) engine_->step();
     return static_cast<double>(prompt) /
            std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  // Timed from the step after every sequence has its first token.
+  // Steps until the last sequence has its first token: prompts go in chunk by chunk, and the
+  // sequences that are through generate meanwhile.
+  static int64_t prompt_steps(const Row& row, int64_t chunk) {
+    const int64_t prompt = std::max<int64_t>(row.depth, 1);
+    return row.batch * (prompt / std::max<int64_t>(1, chunk - row.batch) + 2);
+  }
+
+  // Timed over row.tokens steps in which every sequence generates one token.
   Result<double> time_generate(int64_t prompt, const Row& row) {
-    for (int64_t i = 0; i < row.batch; ++i)
-      G4_RETURN_IF_ERROR(submit(prompt, row.tokens, static_cast<uint64_t>(i)));
-    int64_t started = 0;
-    while (started < row.batch) {
-      const auto events = engine_->step();
-      started = std::max<int64_t>(started, static_cast<int64_t>(events.size()));
+    const int64_t spare = prompt_steps(row, engine_->options().chunk_tokens);
+    std::vector<engine::SequenceId> sequences;
+    for (int64_t i = 0; i < row.batch; ++i) {
+      G4_ASSIGN_OR_RETURN(const auto id,
+                          submit(prompt, row.tokens + spare, static_cast<uint64_t>(i)));
+      sequences.push_back(id);
     }
-    int64_t tokens = 0;
+    while (static_cast<int64_t>(engine_->step().size()) < row.batch) {
+    }
     const auto start = Clock::now();
-    while (engine_->has_work()) tokens += static_cast<int64_t>(engine_->step().size());
-    return static_cast<double>(tokens) /
-           std::chrono::duration<double>(Clock::now() - start).count();
+    for (int64_t i = 0; i < row.tokens; ++i) engine_->step();
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    for (const engine::SequenceId id : sequences) engine_->cancel(id);
+    while (engine_->has_work()) engine_->step();
+    return static_cast<double>(row.tokens * row.batch) / seconds;
   }
 
   double bytes_per_step(const Row& row) const {

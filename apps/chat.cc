@@ -1,11 +1,9 @@
 // gemma4 chat: a conversation in the terminal.
 
-#include <histedit.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,6 +12,9 @@
 #include "apps/commands.h"
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
+#include "apps/json_output.h"
+#include "apps/line_reader.h"
+#include "apps/option_checks.h"
 #include "base/strings.h"
 #include "io/atomic_file.h"
 #include "text/utf8.h"
@@ -30,82 +31,46 @@ struct Arguments {
 };
 
 constexpr const char* kHelp =
-    "/think [on|off]   think before answering, or not\n"
+    "/think [on|off]   think before answering, or not (alone: the other of the two)\n"
     "/system TEXT      set the system text (without TEXT: remove it)\n"
     "/new              start a new conversation\n"
     "/save FILE        save the conversation as JSON\n"
     "/stats            speed and length of the last answer\n"
     "/help             this list\n"
     "/exit             leave (or Ctrl-D)\n"
-    "Ctrl-C stops an answer.\n";
-
-// Lines from the user: with editing and history on a terminal, plain otherwise.
-class LineReader {
- public:
-  LineReader() {
-    if (isatty(STDIN_FILENO) == 0) return;
-    editor_ = el_init("gemma4", stdin, stdout, stderr);
-    history_ = history_init();
-    if (editor_ == nullptr || history_ == nullptr) return;
-    HistEvent event;
-    history(history_, &event, H_SETSIZE, 1000);
-    el_set(
-        editor_, EL_PROMPT, +[](EditLine*) { return "> "; });
-    el_set(editor_, EL_EDITOR, "emacs");
-    el_set(editor_, EL_HIST, history, history_);
-    el_set(editor_, EL_SIGNAL, 1);
-  }
-  ~LineReader() {
-    if (history_ != nullptr) history_end(history_);
-    if (editor_ != nullptr) el_end(editor_);
-  }
-  LineReader(const LineReader&) = delete;
-  LineReader& operator=(const LineReader&) = delete;
-
-  // The next line without its end; nothing at the end of input.
-  std::optional<std::string> read() {
-    if (editor_ == nullptr) {
-      std::string line;
-      if (!std::getline(std::cin, line)) return std::nullopt;
-      return line;
-    }
-    int count = 0;
-    const char* text = el_gets(editor_, &count);
-    if (text == nullptr || count <= 0) return std::nullopt;
-    HistEvent event;
-    history(history_, &event, H_ENTER, text);
-    std::string line(text, static_cast<size_t>(count));
-    while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
-    return line;
-  }
-
- private:
-  EditLine* editor_ = nullptr;
-  History* history_ = nullptr;
-};
+    "Ctrl-C stops an answer, or drops the line you are typing.\n";
 
 // Prints an answer as it comes; thoughts are dimmed on a terminal and in brackets elsewhere.
 class AnswerPrinter {
  public:
   void operator()(chat::Event::Kind kind, std::string_view text) {
-    const bool reasoning = kind == chat::Event::Kind::kReasoning;
-    if (reasoning && !in_reasoning_) std::fputs(styled() ? "\033[2m" : "[thinking: ", stdout);
-    if (!reasoning && in_reasoning_) close_reasoning();
-    in_reasoning_ = reasoning;
+    if (kind == chat::Event::Kind::kReasoning) {
+      if (!in_reasoning_) std::fputs(styled_ ? "\033[2m" : "[thinking: ", stdout);
+      in_reasoning_ = true;
+      ends_line_ = text.ends_with('\n');
+    } else {
+      close_reasoning();
+    }
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   }
   void finish() {
-    if (in_reasoning_) close_reasoning();
-    in_reasoning_ = false;
+    close_reasoning();
     std::fputs("\n\n", stdout);
     std::fflush(stdout);
   }
 
  private:
-  static bool styled() { return isatty(STDOUT_FILENO) == 1; }
-  static void close_reasoning() { std::fputs(styled() ? "\033[0m\n" : "]\n", stdout); }
+  void close_reasoning() {
+    if (!in_reasoning_) return;
+    in_reasoning_ = false;
+    std::fputs(styled_ ? "\033[0m" : "]", stdout);
+    std::fputs(ends_line_ && styled_ ? "\n" : "\n\n", stdout);
+  }
+
+  const bool styled_ = isatty(STDOUT_FILENO) == 1;
   bool in_reasoning_ = false;
+  bool ends_line_ = false;
 };
 
 Status save(const Conversation& conversation, const std::string& path) {
@@ -117,7 +82,7 @@ Status save(const Conversation& conversation, const std::string& path) {
     messages.push_back(entry);
   }
   G4_ASSIGN_OR_RETURN(io::AtomicFile file, io::AtomicFile::create(path));
-  G4_RETURN_IF_ERROR(file.write(nlohmann::ordered_json{{"messages", messages}}.dump(2) + "\n"));
+  G4_RETURN_IF_ERROR(file.write(json_text({{"messages", messages}})));
   return file.commit();
 }
 
@@ -125,36 +90,44 @@ class Chat {
  public:
   explicit Chat(Conversation& conversation) : conversation_(conversation) {}
 
+  // Until the user leaves, a signal ends the program, or nobody reads the answers any more.
   void run() {
     LineReader reader;
-    while (const std::optional<std::string> line = reader.read()) {
-      if (line->empty()) continue;
-      if (!line->starts_with('/')) {
-        answer(*line);
-      } else if (!command(*line)) {
-        return;
-      }
+    // At a terminal, Ctrl-C never ends the program, not even between a question and its answer.
+    std::optional<InterruptGuard> always;
+    if (reader.on_terminal()) always.emplace();
+    while (std::ferror(stdout) == 0) {
+      std::optional<std::string> bytes = reader.read();
+      if (!bytes) break;
+      std::string line;
+      text::append_repaired(*bytes, line);
+      if (line != *bytes)
+        std::printf("(the line has bytes that are not UTF-8; they are dropped)\n");
+      if (line.find_first_not_of(" \t") == line.npos) continue;
+      const bool stay = line.starts_with('/') ? command(line) : answer(line);
+      if (!stay) return;
     }
     std::printf("\n");
   }
 
  private:
-  void answer(const std::string& line) {
-    std::string question;
-    text::append_repaired(line, question);
-    InterruptGuard interrupt;
+  // False: leave.
+  bool answer(const std::string& question) {
+    const InterruptGuard interrupt;
     AnswerPrinter printer;
     const auto answer =
         conversation_.ask(question, std::ref(printer), [&] { return interrupt.interrupted(); });
     printer.finish();
     if (!answer.ok()) {
       fail(answer.error());
-      return;
+      std::fprintf(stderr, "/new starts a new conversation\n\n");
+      return true;
     }
     last_ = answer.value().stats;
     if (answer.value().finish == engine::FinishReason::kLength)
       std::printf("(cut: the context or --max-tokens is reached; /new starts afresh)\n\n");
     if (answer.value().finish == engine::FinishReason::kCancelled) std::printf("(stopped)\n\n");
+    return !interrupt.terminated();
   }
 
   // False: leave.
@@ -169,8 +142,7 @@ class Chat {
     if (name == "/help") {
       std::printf("%s\n", kHelp);
     } else if (name == "/think") {
-      conversation_.set_thinking(rest.empty() ? !conversation_.thinking() : rest == "on");
-      std::printf("thinking is %s\n\n", conversation_.thinking() ? "on" : "off");
+      think(rest);
     } else if (name == "/system") {
       conversation_.set_system(rest);
       std::printf("%s\n\n", rest.empty() ? "no system text" : "system text set");
@@ -182,13 +154,15 @@ class Chat {
           rest.empty() ? Status(Error{ErrorCode::kInvalidArgument, "/save needs a file name"})
                        : save(conversation_, rest);
       status.ok() ? (void)std::printf("saved to %s\n\n", rest.c_str()) : (void)fail(status.error());
+    } else if (name == "/stats" && !last_) {
+      std::printf("no answer yet\n\n");
     } else if (name == "/stats") {
       std::printf(
           "%lld prompt tokens (%lld from the cache), first token after %.2f s, %lld tokens at %.1f "
           "tokens/s\n\n",
-          static_cast<long long>(last_.prompt_tokens), static_cast<long long>(last_.reused_tokens),
-          last_.prompt_seconds, static_cast<long long>(last_.completion_tokens),
-          last_.tokens_per_second());
+          static_cast<long long>(last_->prompt_tokens),
+          static_cast<long long>(last_->reused_tokens), last_->prompt_seconds,
+          static_cast<long long>(last_->completion_tokens), last_->tokens_per_second());
     } else if (name == "/image" || name == "/audio" || name == "/video") {
       std::printf("%s: this version reads text only\n\n", name.c_str());
     } else {
@@ -197,8 +171,17 @@ class Chat {
     return true;
   }
 
+  void think(const std::string& choice) {
+    if (!choice.empty() && choice != "on" && choice != "off") {
+      std::printf("/think takes on or off\n\n");
+      return;
+    }
+    conversation_.set_thinking(choice.empty() ? !conversation_.thinking() : choice == "on");
+    std::printf("thinking is %s\n\n", conversation_.thinking() ? "on" : "off");
+  }
+
   Conversation& conversation_;
-  AnswerStats last_;
+  std::optional<AnswerStats> last_;
 };
 
 Status run(const Arguments& arguments) {
@@ -209,12 +192,14 @@ Status run(const Arguments& arguments) {
   conversation->set_system(arguments.system);
   conversation->set_thinking(arguments.think);
   const engine::Engine& engine = conversation->engine();
-  std::printf(
-      "%s, %s parameters, context %lld tokens, %d threads (%s)\n/help lists the commands\n\n",
-      conversation->model().folder.c_str(),
-      with_thousands(engine.model().text_size().parameters).c_str(),
-      static_cast<long long>(engine.options().context_tokens), engine.num_threads(),
-      std::string(engine.kernel_name()).c_str());
+  std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",
+              conversation->model().folder.c_str());
+  std::printf("%s parameters, context of %s tokens, %d thread%s, %s kernels\n",
+              with_thousands(engine.model().text_size().parameters).c_str(),
+              with_thousands(static_cast<uint64_t>(engine.options().context_tokens)).c_str(),
+              engine.num_threads(), engine.num_threads() == 1 ? "" : "s",
+              std::string(engine.kernel_name()).c_str());
+  std::printf("/help lists the commands, Ctrl-D leaves\n\n");
   if (arguments.engine.verbose)
     std::fprintf(stderr, "memory: weights %s (mapped), cache %s, workspace %s\n",
                  human_bytes(engine.memory_plan().weights_bytes).c_str(),
@@ -230,7 +215,7 @@ Command add_chat(CLI::App& app) {
   auto* command = app.add_subcommand("chat", "Chat in the terminal");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
-  command->add_option("--system", arguments->system, "System text");
+  command->add_option("--system", arguments->system, "System text")->check(utf8_text());
   command->add_flag("--think", arguments->think, "Think before answering");
   add_sampling_arguments(*command, arguments->sampling);
   add_engine_arguments(*command, arguments->engine);

@@ -1,6 +1,7 @@
 #include "apps/conversation.h"
 
 #include <chrono>
+#include <random>
 #include <utility>
 
 #include "base/strings.h"
@@ -99,6 +100,7 @@ Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> en
     : model_(std::move(model)),
       engine_(std::move(engine)),
       sampling_(std::move(sampling)),
+      fixed_seed_(arguments.seed.has_value()),
       max_tokens_(arguments.max_tokens > 0 ? arguments.max_tokens
                                            : engine_->options().context_tokens),
       stop_strings_(arguments.stop),
@@ -143,6 +145,7 @@ Result<Answer> Conversation::complete(const std::string& prompt, const AnswerSin
 
 Result<Answer> Conversation::generate(std::vector<int32_t> prompt, bool parse_channels,
                                       const AnswerSink& sink, const StopQuestion& stop) {
+  if (!fixed_seed_) sampling_.seed = std::random_device()();
   Answer answer;
   answer.stats.prompt_tokens = static_cast<int64_t>(prompt.size());
   AnswerReader reader(model_, markers_, parse_channels, stop_strings_, sink, answer);

@@ -65,6 +65,7 @@ class Conversation {
   const std::vector<chat::Message>& messages() const { return messages_; }
   const engine::Engine& engine() const { return *engine_; }
   const LoadedModel& model() const { return model_; }
+  // With the seed of the last answer.
   const engine::SamplingParams& sampling() const { return sampling_; }
 
  private:
@@ -77,6 +78,7 @@ class Conversation {
   LoadedModel model_;
   std::unique_ptr<engine::Engine> engine_;
   engine::SamplingParams sampling_;
+  bool fixed_seed_;
   int64_t max_tokens_;
   std::vector<std::string> stop_strings_;
   chat::Markers markers_;

@@ -8,7 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/json_output.h"
 #include "apps/model_source.h"
+#include "apps/option_checks.h"
 #include "base/strings.h"
 #include "model/kv_cache.h"
 #include "model/tensor_list.h"
@@ -93,8 +95,9 @@ void print_text(const Facts& f, const model::Model& model) {
     line("experts", str_cat(t.num_experts, ", ", t.top_k_experts, " active per token"));
   if (t.hidden_size_per_layer_input > 0)
     line("per-layer inputs", str_cat(t.hidden_size_per_layer_input, " wide"));
-  line("context", str_cat(f.context, " tokens (the model takes up to ",
-                          with_thousands(static_cast<uint64_t>(t.max_position_embeddings)), ")"));
+  line("context",
+       str_cat(with_thousands(static_cast<uint64_t>(f.context)), " tokens (the model takes up to ",
+               with_thousands(static_cast<uint64_t>(t.max_position_embeddings)), ")"));
   line("cache at this context", str_cat(human_bytes(f.sliding_kv_bytes + f.full_kv_bytes),
                                         " in float32 (", human_bytes(f.sliding_kv_bytes),
                                         " sliding, ", human_bytes(f.full_kv_bytes), " full)"));
@@ -127,7 +130,7 @@ void print_json(const Facts& f, const model::Model& model) {
       {"sliding_kv_bytes", f.sliding_kv_bytes},
       {"full_kv_bytes", f.full_kv_bytes},
       {"unused_tensors", f.ignored_tensors}};
-  std::printf("%s\n", json.dump(2).c_str());
+  write_json(json);
 }
 
 Status run(const Arguments& arguments) {
@@ -135,8 +138,9 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(folder));
   const int64_t limit = model.config().text.max_position_embeddings;
   if (arguments.context > limit)
-    return Error{ErrorCode::kInvalidArgument,
-                 str_cat("--ctx ", arguments.context, ": this model takes up to ", limit)};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
   const Facts facts = collect(folder, model, arguments.context);
   arguments.json ? print_json(facts, model) : print_text(facts, model);
   return {};
@@ -149,7 +153,7 @@ Command add_info(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
   command->add_option("--ctx", arguments->context, "Context to plan for, in tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] {
     const Status status = run(*arguments);

@@ -1,25 +1,39 @@
 #include "apps/interrupt.h"
 
-#include <csignal>
-
 namespace gemma4::apps {
 namespace {
-volatile std::sig_atomic_t g_interrupted = 0;  // a signal handler can reach nothing else
-void on_signal(int) { g_interrupted = 1; }
+
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+
+// A signal handler can reach nothing else.
+volatile std::sig_atomic_t g_interrupted = 0;
+volatile std::sig_atomic_t g_terminated = 0;
+
+void on_signal(int signal) {
+  g_interrupted = 1;
+  if (signal != SIGINT) g_terminated = 1;
+}
+
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   g_interrupted = 0;
-  previous_int_ = std::signal(SIGINT, on_signal);
-  previous_term_ = std::signal(SIGTERM, on_signal);
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // a write in progress is not a failed write
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < kSignals.size(); ++i) {
+    sigaction(kSignals[i], nullptr, &previous_[i]);
+    if (previous_[i].sa_handler != SIG_IGN)  // nohup stays in force
+      sigaction(kSignals[i], &action, nullptr);
+  }
 }
 
 InterruptGuard::~InterruptGuard() {
-  std::signal(SIGINT, previous_int_);
-  std::signal(SIGTERM, previous_term_);
+  for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &previous_[i], nullptr);
 }
 
 bool InterruptGuard::interrupted() const { return g_interrupted != 0; }
-void InterruptGuard::clear() { g_interrupted = 0; }
+bool InterruptGuard::terminated() const { return g_terminated != 0; }
 
 }  // namespace gemma4::apps

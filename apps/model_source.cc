@@ -43,9 +43,16 @@ Result<std::string> resolve_model(const std::string& argument) {
   if (argument.empty()) return find_demo();
   std::error_code error;
   const fs::file_status status = fs::status(argument, error);
-  if (!fs::exists(status))
+  if (status.type() == fs::file_type::not_found)
     return Error{ErrorCode::kNotFound, str_cat(argument, ": no such file or folder")};
-  if (fs::is_directory(status)) return argument;
+  if (error) return Error{ErrorCode::kIo, str_cat(argument, ": ", error.message())};
+  if (fs::is_directory(status)) {
+    if (fs::exists(argument + "/config.json", error)) return argument;
+    return Error{ErrorCode::kNotFound,
+                 str_cat(argument,
+                         ": this folder has no config.json; name the folder of a Gemma 4 "
+                         "checkpoint (config.json, tokenizer.json, *.safetensors)")};
+  }
   if (argument.ends_with(".gguf"))
     return Error{ErrorCode::kUnsupported,
                  str_cat(argument,
@@ -68,13 +75,21 @@ Result<model::GenerationDefaults> load_generation_defaults(const std::string& fo
   return defaults;
 }
 
+Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
+  const std::string path = folder + "/tokenizer.json";
+  std::error_code error;
+  if (!fs::exists(path, error))
+    return Error{ErrorCode::kNotFound,
+                 path + ": no such file; it belongs to the checkpoint, fetch it from there"};
+  return text::Tokenizer::load(path);
+}
+
 Result<LoadedModel> load_model(const std::string& argument) {
   LoadedModel loaded;
   G4_ASSIGN_OR_RETURN(loaded.folder, resolve_model(argument));
   G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.folder));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
-  G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer,
-                      text::Tokenizer::load(loaded.folder + "/tokenizer.json"));
+  G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.folder));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.folder));
 
   const int64_t vocab_size = loaded.model->config().text.vocab_size;

@@ -11,7 +11,8 @@
 namespace gemma4::apps {
 
 // The checkpoint folder that MODEL means: the argument itself, or for an empty one the demo model
-// beside the program (or in the source tree it was built from). kNotFound says where was looked.
+// beside the program (or in the source tree it was built from). kNotFound says where was looked, or
+// that a folder is no checkpoint.
 Result<std::string> resolve_model(const std::string& argument);
 
 struct LoadedModel {
@@ -22,6 +23,9 @@ struct LoadedModel {
   std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
 };
 Result<LoadedModel> load_model(const std::string& argument);
+
+// tokenizer.json of a folder.
+Result<text::Tokenizer> load_tokenizer(const std::string& folder);
 
 // generation_config.json of a folder; the family's published defaults when there is none.
 Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder);

@@ -2,23 +2,34 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <random>
 
+#include "apps/option_checks.h"
 #include "base/strings.h"
 
 namespace gemma4::apps {
 
-void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
-  command.add_option("--device", arguments.device, "cpu, cuda or auto")
+void add_device_argument(CLI::App& command, std::string& device) {
+  command.add_option("--device", device, "Where to compute: cpu, cuda or auto")
       ->capture_default_str()
-      ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
-  command.add_option("--threads", arguments.threads, "Threads (default: one per CPU)")
-      ->check(CLI::Range(1, 1024));
+      ->check(one_of({"cpu", "cuda", "auto"}));
+}
+
+void add_threads_argument(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "Threads (default: one per CPU)")
+      ->check(whole_number(1, 1024));
+}
+
+void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
+  add_device_argument(command, arguments.device);
+  add_threads_argument(command, arguments.threads);
   command
       .add_option("--ctx", arguments.context,
-                  "Context in tokens, prompt and answer together (default: 8192)")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--kv-type", arguments.kv_type, "Type of the key/value cache")
+                  "Context in tokens, prompt and answer together (default: 8192, or what the model "
+                  "takes)")
+      ->check(whole_number(2));
+  command.add_option("--kv-type", arguments.kv_type, "Type of the key/value cache: f32")
       ->capture_default_str();
   command.add_flag("--verbose", arguments.verbose, "Say what is going on, on stderr");
 }
@@ -33,11 +44,14 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
         ErrorCode::kUnsupported,
         str_cat("--kv-type ", arguments.kv_type, ": this build keeps keys and values in f32 only")};
   constexpr int64_t kDefaultContext = 8192;
+  const int64_t limit = model.config().text.max_position_embeddings;
+  if (arguments.context > limit)
+    return Error{
+        ErrorCode::kInvalidArgument,
+        str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
   engine::EngineOptions options;
   options.context_tokens =
-      arguments.context > 0
-          ? arguments.context
-          : std::min(kDefaultContext, model.config().text.max_position_embeddings);
+      arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
   options.num_threads = arguments.threads;
   options.pinning = ThreadPool::Pinning::kOneCpuEach;
   return options;
@@ -47,26 +61,43 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments) {
   command
       .add_option("--max-tokens", arguments.max_tokens,
                   "Most tokens to generate (default: what the context leaves)")
-      ->check(CLI::PositiveNumber);
-  command.add_option("--temp", arguments.temperature,
-                     "Temperature; 0 always takes the most probable token");
-  command.add_option("--top-k", arguments.top_k, "Sample from the K most probable tokens; 0 = off");
-  command.add_option("--top-p", arguments.top_p,
-                     "Sample from the most probable tokens that reach this mass together");
-  command.add_option("--min-p", arguments.min_p,
-                     "Drop tokens below this share of the best one's probability");
-  command.add_option("--repetition-penalty", arguments.repetition_penalty,
-                     "Above 1 discourages tokens seen before");
-  command.add_option("--presence-penalty", arguments.presence_penalty,
-                     "Subtracted from logits of tokens generated before");
-  command.add_option("--frequency-penalty", arguments.frequency_penalty,
-                     "The same, for every time they were generated");
-  command.add_option("--seed", arguments.seed,
-                     "The same seed gives the same answer (default: a fresh one)");
+      ->check(whole_number(1));
+  command
+      .add_option("--temp", arguments.temperature,
+                  "Temperature; 0 always takes the most probable token")
+      ->check(number("from 0 to 100", [](double v) { return v >= 0 && v <= 100; }));
+  command.add_option("--top-k", arguments.top_k, "Sample from the K most probable tokens; 0 = off")
+      ->check(whole_number(0, std::numeric_limits<int32_t>::max()));
+  command
+      .add_option("--top-p", arguments.top_p,
+                  "Sample from the most probable tokens that reach this mass together; 1 = off")
+      ->check(number("above 0 and at most 1", [](double v) { return v > 0 && v <= 1; }));
+  command
+      .add_option("--min-p", arguments.min_p,
+                  "Drop tokens below this share of the best one's probability; 0 = off")
+      ->check(number("at least 0 and below 1", [](double v) { return v >= 0 && v < 1; }));
+  command
+      .add_option("--repetition-penalty", arguments.repetition_penalty,
+                  "Above 1 discourages tokens seen before")
+      ->check(number("above 0 and at most 100", [](double v) { return v > 0 && v <= 100; }));
+  const auto penalty = number("from -100 to 100", [](double v) { return v >= -100 && v <= 100; });
+  command
+      .add_option("--presence-penalty", arguments.presence_penalty,
+                  "Subtracted from logits of tokens generated before")
+      ->check(penalty);
+  command
+      .add_option("--frequency-penalty", arguments.frequency_penalty,
+                  "The same, for every time they were generated")
+      ->check(penalty);
+  command
+      .add_option("--seed", arguments.seed,
+                  "The same seed gives the same answer (default: a fresh one)")
+      ->check(whole_unsigned());
   command.add_option("--stop", arguments.stop, "Stop before this text; may be repeated")
       ->take_all()
       ->expected(1)
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->check(utf8_text());
 }
 
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,

@@ -24,6 +24,8 @@ struct EngineArguments {
   int64_t context = 0;  // 0: 8192, or what the model takes if that is less
   bool verbose = false;
 };
+void add_device_argument(CLI::App& command, std::string& device);
+void add_threads_argument(CLI::App& command, int& threads);
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
 // kUnsupported for a device or type that this build does not have.
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
@@ -45,7 +47,7 @@ struct SamplingArguments {
 };
 void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 // The checkpoint's defaults with what the user asked for on top. Without --seed a fresh one is
-// drawn. kInvalidArgument for impossible values.
+// drawn; chat draws another for every answer. kInvalidArgument for impossible values.
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 

@@ -10,6 +10,8 @@
 #include "apps/commands.h"
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
+#include "apps/json_output.h"
+#include "apps/option_checks.h"
 #include "apps/prompt_input.h"
 #include "base/strings.h"
 
@@ -36,8 +38,7 @@ void print_json(const Answer& answer, const Conversation& conversation) {
                    {"completion_tokens", answer.stats.completion_tokens}};
   json["timings"] = {{"ttft_ms", 1000 * answer.stats.prompt_seconds},
                      {"tokens_per_second", answer.stats.tokens_per_second()}};
-  // Bytes that are not UTF-8 cannot occur: the detokenizer repairs them.
-  std::printf("%s\n", json.dump(2).c_str());
+  write_json(json);
 }
 
 void print_stats(const Answer& answer, const Conversation& conversation) {
@@ -53,28 +54,43 @@ void print_stats(const Answer& answer, const Conversation& conversation) {
                conversation.engine().num_threads());
 }
 
-// Streams the answer to stdout; a thought goes to stderr, so that stdout holds the answer alone.
+// Streams the answer to stdout; a thought goes to stderr, dimmed on a terminal, so that stdout
+// holds the answer alone.
 class Printer {
  public:
   void operator()(chat::Event::Kind kind, std::string_view text) {
-    const bool reasoning = kind == chat::Event::Kind::kReasoning;
-    if (reasoning != in_reasoning_)
-      std::fputs(reasoning ? dim("\033[2m") : dim("\033[0m\n"), stderr);
-    in_reasoning_ = reasoning;
-    if (std::fwrite(text.data(), 1, text.size(), reasoning ? stderr : stdout) < text.size())
-      failed_ = true;
-    if (std::fflush(reasoning ? stderr : stdout) != 0) failed_ = true;
+    if (kind == chat::Event::Kind::kReasoning) {
+      if (!in_reasoning_ && styled()) std::fputs("\033[2m", stderr);
+      in_reasoning_ = true;
+      ends_line_ = text.ends_with('\n');
+      std::fwrite(text.data(), 1, text.size(), stderr);
+      std::fflush(stderr);
+      return;
+    }
+    close_reasoning();
+    if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) failed_ = true;
+    if (std::fflush(stdout) != 0) failed_ = true;
+  }
+  // After the last piece: the answer may end within the thought.
+  void close_reasoning() {
+    if (!in_reasoning_) return;
+    in_reasoning_ = false;
+    if (styled()) std::fputs("\033[0m\n", stderr);
+    if (!ends_line_) std::fputs("\n", stderr);
   }
   bool failed() const { return failed_; }
 
  private:
-  static const char* dim(const char* code) { return isatty(STDERR_FILENO) == 1 ? code : "\n"; }
+  static bool styled() { return isatty(STDERR_FILENO) == 1; }
   bool in_reasoning_ = false;
+  bool ends_line_ = false;
   bool failed_ = false;
 };
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
+  if (!arguments.raw && prompt.find_first_not_of(" \t\r\n") == prompt.npos)
+    return Error{ErrorCode::kInvalidArgument, "the prompt is empty: it holds only white space"};
   G4_ASSIGN_OR_RETURN(LoadedModel loaded, load_model(arguments.model));
   G4_ASSIGN_OR_RETURN(
       const auto conversation,
@@ -89,6 +105,7 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const Answer answer, arguments.raw
                                                ? conversation->complete(prompt, sink, stop)
                                                : conversation->ask(prompt, sink, stop));
+  printer.close_reasoning();
   if (arguments.json)
     print_json(answer, *conversation);
   else
@@ -113,7 +130,7 @@ Command add_run(CLI::App& app) {
   command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
   command->add_option("-p,--prompt", arguments->prompt, "The prompt; - reads standard input")
       ->required();
-  command->add_option("--system", arguments->system, "System text");
+  command->add_option("--system", arguments->system, "System text")->check(utf8_text());
   command->add_flag("--think", arguments->think,
                     "Think before the answer; the thought goes to stderr");
   command->add_flag("--raw", arguments->raw, "Continue the text as it is, without the chat format");

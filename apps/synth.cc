@@ -1,5 +1,7 @@
 // gemma4 synth: writes a checkpoint whose weights follow from a formula (model/formula_weights.h).
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +11,7 @@
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/options.h"
 #include "apps/progress.h"
 #include "base/strings.h"
 #include "base/thread_pool.h"
@@ -51,14 +54,19 @@ uint64_t element_count(const io::SafetensorsWriter::Entry& entry) {
   return count;
 }
 
+uint64_t total_bytes(const std::vector<io::SafetensorsWriter::Entry>& entries) {
+  uint64_t total = 0;
+  for (const auto& entry : entries) total += sizeof(uint16_t) * element_count(entry);
+  return total;
+}
+
 Error cancelled() { return {ErrorCode::kCancelled, "interrupted; nothing was written"}; }
 
 Status write_tensors(const std::string& path,
-                     const std::vector<io::SafetensorsWriter::Entry>& entries, int threads) {
-  uint64_t total = 0;
-  for (const auto& entry : entries) total += 2 * element_count(entry);
-  const InterruptGuard interrupt;
-  Progress progress("writing " + path, total, Progress::Unit::kBytes);
+                     const std::vector<io::SafetensorsWriter::Entry>& entries, int threads,
+                     const InterruptGuard& interrupt) {
+  const uint64_t total = total_bytes(entries);
+  Progress progress("writing", total, Progress::Unit::kBytes);
   ThreadPool pool(threads > 0 ? threads : ThreadPool::available_cpus());
   G4_ASSIGN_OR_RETURN(io::SafetensorsWriter writer, io::SafetensorsWriter::create(path, entries));
   std::vector<uint16_t> piece(kPiece);
@@ -80,6 +88,26 @@ Status write_tensors(const std::string& path,
   return writer.commit();
 }
 
+// Fills the folder `out`, which is `partial` until all is written.
+Status write_folder(const Arguments& arguments, const std::string& json,
+                    const std::vector<io::SafetensorsWriter::Entry>& entries,
+                    const std::string& partial, const std::string& out) {
+  const InterruptGuard interrupt;
+  G4_RETURN_IF_ERROR(io::make_folder(partial));
+  G4_RETURN_IF_ERROR(
+      write_tensors(partial + "/model.safetensors", entries, arguments.threads, interrupt));
+  G4_ASSIGN_OR_RETURN(io::AtomicFile file, io::AtomicFile::create(partial + "/config.json"));
+  G4_RETURN_IF_ERROR(file.write(json));
+  G4_RETURN_IF_ERROR(file.commit());
+  if (interrupt.interrupted()) return cancelled();
+  std::error_code error;
+  fs::rename(partial, out, error);
+  if (error)
+    return Error{ErrorCode::kIo,
+                 str_cat("cannot write ", out, ": ", error.message(), "; nothing was written")};
+  return {};
+}
+
 // Writes into a folder beside OUT that is renamed at the end, and removed if anything goes wrong.
 Status write_checkpoint(const Arguments& arguments) {
   if (arguments.type != "bf16")
@@ -89,31 +117,26 @@ Status write_checkpoint(const Arguments& arguments) {
   const auto config = model::parse_config(json);
   if (!config.ok()) return config.error().with_context(arguments.config);
 
-  std::error_code error;
   std::string out = arguments.out;
   while (out.size() > 1 && out.ends_with('/')) out.pop_back();
-  if (fs::exists(out, error))
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(out, error)))
     return Error{ErrorCode::kInvalidArgument,
                  out + ": exists already; remove it or choose another name"};
+  const fs::path parent = fs::path(out).parent_path();
+  if (!parent.empty() && !fs::is_directory(parent, error))
+    return Error{ErrorCode::kNotFound,
+                 str_cat(out, ": there is no folder ", parent.string(), "; create it first")};
+
   const std::string partial = str_cat(out, ".partial-", getpid());
-  struct Cleanup {
-    const std::string& path;
-    ~Cleanup() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } cleanup{partial};
-  G4_RETURN_IF_ERROR(io::make_folder(partial));
-  G4_RETURN_IF_ERROR(write_tensors(partial + "/model.safetensors",
-                                   list_tensors(config.value(), arguments.text_only),
-                                   arguments.threads));
-  G4_ASSIGN_OR_RETURN(io::AtomicFile file, io::AtomicFile::create(partial + "/config.json"));
-  G4_RETURN_IF_ERROR(file.write(json));
-  G4_RETURN_IF_ERROR(file.commit());
-  fs::rename(partial, out, error);
-  if (error)
-    return Error{ErrorCode::kIo,
-                 str_cat("cannot write ", out, ": ", error.message(), "; nothing was written")};
+  const auto entries = list_tensors(config.value(), arguments.text_only);
+  Status status = write_folder(arguments, json, entries, partial, out);
+  if (!status.ok()) {
+    fs::remove_all(partial, error);
+    return status;
+  }
+  std::printf("%s: %zu tensors, %s\n", out.c_str(), entries.size(),
+              human_bytes(total_bytes(entries)).c_str());
   return {};
 }
 
@@ -125,10 +148,10 @@ Command add_synth(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   command->add_option("CONFIG", arguments->config, "config.json of the model to make")->required();
   command->add_option("OUT", arguments->out, "Folder to create")->required();
-  command->add_option("--type", arguments->type, "Type of the weights")->capture_default_str();
+  command->add_option("--type", arguments->type, "Type of the weights: bf16")
+      ->capture_default_str();
   command->add_flag("--text-only", arguments->text_only, "Leave the vision and audio towers out");
-  command->add_option("--threads", arguments->threads, "Threads (default: one per CPU)")
-      ->check(CLI::Range(1, 1024));
+  add_threads_argument(*command, arguments->threads);
   return [arguments] {
     const Status status = write_checkpoint(*arguments);
     return status.ok() ? kSuccess : fail(status.error());

@@ -2,12 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/json_output.h"
 #include "apps/model_source.h"
 #include "apps/prompt_input.h"
 #include "base/strings.h"
@@ -25,22 +25,25 @@ struct Arguments {
 };
 
 // A tokenizer.json or a GGUF vocabulary may be named directly.
-Result<std::string> tokenizer_path(const std::string& argument) {
-  if (argument.ends_with(".json") || argument.ends_with(".gguf")) return argument;
+Result<text::Tokenizer> find_tokenizer(const std::string& argument) {
+  if (argument.ends_with(".json") || argument.ends_with(".gguf"))
+    return text::Tokenizer::load(argument);
+  std::error_code error;
+  if (std::filesystem::exists(argument + "/tokenizer.json", error))  // a checkpoint or less
+    return load_tokenizer(argument);
   G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(argument));
-  return folder + "/tokenizer.json";
+  return load_tokenizer(folder);
 }
 
 Status run(const Arguments& arguments) {
-  G4_ASSIGN_OR_RETURN(const std::string path, tokenizer_path(arguments.model));
-  G4_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(path));
+  G4_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, find_tokenizer(arguments.model));
   G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
   const auto ids = tokenizer.encode(prompt, arguments.plain ? text::Tokenizer::AddedTokens::kIgnore
                                                             : text::Tokenizer::AddedTokens::kMatch);
   if (arguments.json) {
     nlohmann::ordered_json tokens = nlohmann::ordered_json::array();
     for (const auto id : ids) tokens.push_back({{"id", id}, {"piece", tokenizer.piece(id)}});
-    std::printf("%s\n", nlohmann::ordered_json{{"tokens", tokens}}.dump(2).c_str());
+    write_json({{"tokens", tokens}});
   } else if (arguments.ids_only) {
     std::string line;
     for (const auto id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);

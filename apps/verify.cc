@@ -6,7 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/json_output.h"
 #include "apps/model_source.h"
+#include "apps/option_checks.h"
+#include "apps/options.h"
 #include "apps/verify_text.h"
 #include "base/strings.h"
 #include "io/mapped_file.h"
@@ -56,7 +59,7 @@ void print_json(const std::vector<KeyResult>& results) {
     if (!result.problem.empty()) entry["problem"] = result.problem;
     keys.push_back(entry);
   }
-  std::printf("%s\n", nlohmann::ordered_json{{"keys", keys}}.dump(2).c_str());
+  write_json({{"keys", keys}});
 }
 
 Result<bool> verify_model(const Arguments& arguments) {
@@ -64,7 +67,11 @@ Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder));
   const std::string golden_path =
       arguments.golden.empty() ? folder + "/golden.safetensors" : arguments.golden;
-  G4_ASSIGN_OR_RETURN(const io::TensorStore golden, io::TensorStore::open(golden_path));
+  auto opened = io::TensorStore::open(golden_path);
+  if (!opened.ok() && opened.error().code == ErrorCode::kNotFound)
+    return Error{ErrorCode::kNotFound,
+                 golden_path + ": no such golden file; name one with --golden"};
+  G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
   G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, arguments.options));
   int64_t passed = 0;
@@ -98,7 +105,8 @@ int run(const Arguments& arguments) {
   const Result<bool> result =
       arguments.tokenizer.empty() ? verify_model(arguments) : verify_tokenizer(arguments);
   if (!result.ok()) return fail(result.error());
-  return result.value() ? kSuccess : kFailure;
+  if (result.value()) return kSuccess;
+  return fail({ErrorCode::kInvalidData, "this build does not agree with all of the reference"});
 }
 
 }  // namespace
@@ -106,7 +114,7 @@ int run(const Arguments& arguments) {
 Command add_verify(CLI::App& app) {
   auto* command = app.add_subcommand("verify", "Prove that this build agrees with the reference");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder");
+  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
   command->add_option("--golden", arguments->golden,
                       "Golden file (default: golden.safetensors in the model's folder)");
   command
@@ -115,9 +123,8 @@ Command add_verify(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--tolerance", arguments->options.tolerance, "Largest relative error")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  command->add_option("--threads", arguments->options.num_threads, "Threads (default: one per CPU)")
-      ->check(CLI::Range(1, 1024));
+      ->check(number("above 0", [](double v) { return v > 0; }));
+  add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =
       command->add_option("--tokenizer", arguments->tokenizer,
                           "Check this tokenizer.json or GGUF vocabulary instead, against --cases");

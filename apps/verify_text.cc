@@ -36,6 +36,31 @@ class Recorder : public ops::Probe {
   Values values_;
 };
 
+double relative_error(std::span<const float> out, std::span<const float> reference);
+
+// Runs every layer from the reference's own state: compares what the layers before gave, then puts
+// the reference's state in its place. Errors of one layer cannot add up with those of others.
+class LayerByLayer : public ops::Probe {
+ public:
+  // `states` [L + 1, T, D]
+  explicit LayerByLayer(std::span<const float> states, int64_t layers)
+      : states_(states), stride_(states.size() / static_cast<size_t>(layers + 1)) {}
+
+  void observe(std::string_view name, int layer, const View& value) override {
+    if (name != "text.hidden") return;
+    G4_CHECK_EQ(static_cast<size_t>(value.size()), stride_);
+    const auto reference = states_.subspan(static_cast<size_t>(layer) * stride_, stride_);
+    worst_ = std::max(worst_, relative_error({value.f32(), stride_}, reference));
+    std::copy(reference.begin(), reference.end(), value.f32());
+  }
+  double worst() const { return worst_; }
+
+ private:
+  std::span<const float> states_;
+  size_t stride_;
+  double worst_ = 0;
+};
+
 double relative_error(std::span<const float> out, std::span<const float> reference) {
   double difference = 0;
   double norm = 0;
@@ -92,6 +117,8 @@ class Verifier {
           str_cat("text.hidden.", runner_.model().config().text.num_hidden_layers);
       status =
           check_floats(tensor, full_size_values(), key == "logits" ? "text.logits" : last, result);
+    } else if (key == "layers.hidden") {
+      status = check_layers(tensor, result);
     } else if (key.starts_with("text.")) {
       status = check_floats(tensor, prompt_values(), key, result);
     } else {
@@ -164,6 +191,26 @@ class Verifier {
     Recorder recorder;
     runner_.logits(ids, positions, kChunk, {}, &recorder);
     return recorder.take();
+  }
+
+  // The worst layer of all, each run from the reference's state before it.
+  Status check_layers(const Tensor& tensor, KeyResult& result) const {
+    G4_ASSIGN_OR_RETURN(const std::vector<int32_t> ids,
+                        read_ids(golden_, "layers.input_ids", vocab_size()));
+    const model::TextConfig& text = runner_.model().config().text;
+    const std::vector<int64_t> shape = {text.num_hidden_layers + 1,
+                                        static_cast<int64_t>(ids.size()), text.hidden_size};
+    if (tensor.shape != shape)
+      return Error{ErrorCode::kInvalidData,
+                   str_cat("has shape ", io::shape_string(tensor.shape), ", this model needs ",
+                           io::shape_string(shape))};
+    G4_ASSIGN_OR_RETURN(const std::vector<float> states, io::read_floats(tensor));
+    LayerByLayer probe(states, text.num_hidden_layers);
+    const auto positions = all_positions(ids.size());
+    runner_.logits(ids, positions, static_cast<int64_t>(ids.size()), {.prompt_shortcut = false},
+                   &probe);
+    result.relative_error = probe.worst();
+    return {};
   }
 
   // Greedy decoding with the cache, through the engine: the path that users run.

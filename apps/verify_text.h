@@ -27,9 +27,13 @@ struct VerifyOptions {
 };
 
 // Recomputes every key of `golden` that matches; keys that only name inputs are not results. Keys
-// that this build cannot compute are reported, not skipped. Layouts: the tiny goldens ("text.…")
-// and the full-size ones
-// ("input_ids", "positions", "logits", "last_hidden").
+// that this build cannot compute are reported, not skipped. Layouts:
+// - the tiny goldens: "text.…";
+// - end to end at real sizes: "input_ids", "positions", "logits", "last_hidden";
+// - layer by layer: "layers.input_ids" and "layers.hidden", the reference's states before each
+// layer
+//   and after the final norm. Every layer runs from the reference's own state; the worst one
+//   counts.
 Result<std::vector<KeyResult>> verify_golden(std::shared_ptr<const model::Model> model,
                                              const io::TensorStore& golden,
                                              const VerifyOptions& options);

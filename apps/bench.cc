@@ -12,8 +12,10 @@
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/json_output.h"
 #include "apps/memory_bandwidth.h"
 #include "apps/model_source.h"
+#include "apps/option_checks.h"
 #include "apps/options.h"
 #include "base/strings.h"
 
@@ -200,7 +202,7 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
                                        {"threads", engine.num_threads()},
                                        {"read_bandwidth_bytes_per_second", bandwidth},
                                        {"rows", list}};
-  std::printf("%s\n", json.dump(2).c_str());
+  write_json(json);
 }
 
 Status run(const Arguments& arguments) {
@@ -239,28 +241,26 @@ Command add_bench(CLI::App& app) {
   command->add_option("-p,--prompts", arguments->prompts, "Prompt lengths, e.g. 512,2048; 0 = none")
       ->delimiter(',')
       ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
+      ->check(whole_number(0, 1 << 20));
   command
       ->add_option("-n,--generate", arguments->generate,
                    "Tokens that each sequence generates; 0 = none")
       ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
+      ->check(whole_number(0, 1 << 20));
   command->add_option("-d,--depths", arguments->depths, "Cached tokens before the generation")
       ->delimiter(',')
       ->capture_default_str()
-      ->check(CLI::Range(0, 1 << 20));
+      ->check(whole_number(0, 1 << 20));
   command->add_option("-b,--batches", arguments->batches, "Sequences at once")
       ->delimiter(',')
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_number(1, 4096));
   command->add_option("-t,--threads", arguments->engine.threads, "Threads (default: one per CPU)")
-      ->check(CLI::Range(1, 1024));
+      ->check(whole_number(1, 1024));
   command->add_option("-r,--repeats", arguments->repeats, "Runs of each test; the median counts")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--device", arguments->engine.device, "cpu, cuda or auto")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+      ->check(whole_number(1, 1000));
+  add_device_argument(*command, arguments->engine.device);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] {
     const Status status = run(*arguments);

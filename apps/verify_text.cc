@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "base/strings.h"
 #include "engine/engine.h"
@@ -23,16 +24,21 @@ constexpr int64_t kChunk = 512;
 // Keeps what the probes show, under golden key names. Values of later chunks are appended.
 class Recorder : public ops::Probe {
  public:
+  // Keeps `only` these keys; all when empty. Hidden states of long prompts take gigabytes.
+  explicit Recorder(std::set<std::string> only = {}) : only_(std::move(only)) {}
+
   void observe(std::string_view name, int layer, const View& value) override {
     if (value.rank == 0) return;
     std::string key(name);
     if (layer >= 0) key += str_cat(".", layer);
+    if (!only_.empty() && !only_.contains(key)) return;
     auto& values = values_[key];
     values.insert(values.end(), value.f32(), value.f32() + value.size());
   }
   Values take() { return std::move(values_); }
 
  private:
+  std::set<std::string> only_;
   Values values_;
 };
 
@@ -113,10 +119,8 @@ class Verifier {
     } else if (key == "text.greedy_logits") {
       status = check_floats(tensor, greedy_values(), "text.logits", result);
     } else if (key == "logits" || key == "last_hidden") {
-      const std::string last =
-          str_cat("text.hidden.", runner_.model().config().text.num_hidden_layers);
-      status =
-          check_floats(tensor, full_size_values(), key == "logits" ? "text.logits" : last, result);
+      status = check_floats(tensor, full_size_values(),
+                            key == "logits" ? "text.logits" : last_hidden_key(), result);
     } else if (key == "layers.hidden") {
       status = check_layers(tensor, result);
     } else if (key.starts_with("text.")) {
@@ -158,6 +162,9 @@ class Verifier {
     return positions;
   }
 
+  std::string last_hidden_key() const {
+    return str_cat("text.hidden.", runner_.model().config().text.num_hidden_layers);
+  }
   int64_t vocab_size() const { return runner_.model().config().text.vocab_size; }
 
   Result<Values> forward_all(const char* key) const {
@@ -186,9 +193,7 @@ class Verifier {
                         read_ids(golden_, "positions", static_cast<int64_t>(ids.size())));
     if (!std::is_sorted(positions.begin(), positions.end(), std::less_equal<>()))
       return Error{ErrorCode::kInvalidData, "key positions must rise"};
-    // Hidden states of the rows before the shortcut are whole chunks; only those of the logit rows
-    // are asked for.
-    Recorder recorder;
+    Recorder recorder({"text.logits", last_hidden_key()});
     runner_.logits(ids, positions, kChunk, {}, &recorder);
     return recorder.take();
   }
@@ -222,9 +227,8 @@ class Verifier {
                         read_ids(golden_, "text.input_ids", vocab_size()));
     if (expected.size() <= tokens.size())
       return Error{ErrorCode::kInvalidData, "is not longer than its prompt"};
-    engine::EngineOptions engine_options{
-        .context_tokens = static_cast<int64_t>(expected.size()) + 1,
-        .num_threads = options_.num_threads};
+    engine::EngineOptions engine_options{.context_tokens = static_cast<int64_t>(expected.size()),
+                                         .num_threads = options_.num_threads};
     G4_ASSIGN_OR_RETURN(const auto engine,
                         engine::Engine::create(runner_.shared_model(), engine_options));
     engine::Request request{.prompt = tokens,

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +17,7 @@
 
 #include "apps/text_runner.h"
 #include "io/safetensors.h"
+#include "model/tensor_list.h"
 
 namespace gemma4::apps {
 namespace {
@@ -210,6 +213,20 @@ TEST_F(CheckpointForms, UntiedHeadIsUsed) {
   write_config();
   write_file(folder_ + "/model.safetensors", tensors_);
   EXPECT_NEAR(error(), 2.0, 1e-3);  // minus the logits: twice as far away as zero
+}
+
+// `synth` writes what the list says: without the head it would write files that cannot be loaded.
+TEST_F(CheckpointForms, UntiedHeadIsInTheTensorList) {
+  const auto listed = [&] {
+    model::TextWeights weights;
+    const auto config = model::parse_config(config_).value();
+    const auto tensors = model::text_tensors(config, "model.language_model.", weights);
+    return std::count_if(tensors.begin(), tensors.end(),
+                         [](const auto& tensor) { return tensor.name == "lm_head.weight"; });
+  };
+  EXPECT_EQ(listed(), 0);
+  replace_all(config_, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+  EXPECT_EQ(listed(), 1);
 }
 
 }  // namespace

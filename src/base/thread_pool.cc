@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -61,7 +62,12 @@ int ThreadPool::available_cpus() {
 ThreadPool::ThreadPool(int num_threads, Pinning pinning) {
   G4_CHECK_LE(1, num_threads);
   const std::vector<int> cpus = allowed_cpus();
-  for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { worker_main(); });
+  try {
+    for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { worker_main(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads. Results do not depend on their number: go on with these.
+    num_threads = this->num_threads();
+  }
   if (pinning == Pinning::kOneCpuEach && num_threads <= static_cast<int>(cpus.size())) {
     pin(pthread_self(), cpus[0]);
     for (int i = 1; i < num_threads; ++i) pin(workers_[i - 1].native_handle(), cpus[i]);

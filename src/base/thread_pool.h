@@ -15,7 +15,8 @@ class ThreadPool {
   enum class Pinning { kNone, kOneCpuEach };
 
   // `num_threads` >= 1 counts the calling thread. With kOneCpuEach every thread, the caller
-  // included, is bound to one CPU of the process's set, if there are enough of them.
+  // included, is bound to one CPU of the process's set, if there are enough of them. Fewer threads
+  // than asked for when the system gives no more.
   explicit ThreadPool(int num_threads, Pinning pinning = Pinning::kNone);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -51,8 +51,12 @@ bool changes_logits(const SamplingParams& params) {
          params.frequency_penalty != 0;
 }
 
+// The first of the best; NaN (damaged weights) never wins against a number.
 int32_t argmax(std::span<const float> logits) {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  size_t best_idx = 0;
+  for (size_t i = 1; i < logits.size(); ++i)
+    if (logits[i] > logits[best_idx] || std::isnan(logits[best_idx])) best_idx = i;
+  return static_cast<int32_t>(best_idx);
 }
 
 // The `count` best of all logits, most probable first.

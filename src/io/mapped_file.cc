@@ -33,7 +33,7 @@ Error os_error(const std::string& path, int error_number) {
 
 Result<OpenFile> open_regular(const std::string& path) {
   OpenFile file;
-  file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not block
   if (file.fd < 0) return os_error(path, errno);
   struct stat info {};
   if (::fstat(file.fd, &info) != 0) return os_error(path, errno);

@@ -8,7 +8,7 @@
 namespace gemma4::kernels {
 
 Result<Table> default_table() {
-  const std::vector<Table> tables = all_cpu_tables();
+  const std::vector<Table>& tables = all_cpu_tables();
   const char* forced = std::getenv("GEMMA4_KERNELS");
   if (forced == nullptr || *forced == '\0') return tables.front();
   std::string names = "reference";

@@ -19,6 +19,6 @@ Result<Table> default_table();
 
 // One vectorised table per instruction set that this build contains and this machine supports,
 // best first. For tests.
-std::vector<Table> all_cpu_tables();
+const std::vector<Table>& all_cpu_tables();
 
 }  // namespace gemma4::kernels

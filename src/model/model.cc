@@ -55,7 +55,7 @@ Status Model::bind() {
   G4_ASSIGN_OR_RETURN(const std::string prefix, find_text_prefix(store_));
   for (const TensorEntry& entry : text_tensors(config_, prefix, weights_))
     G4_RETURN_IF_ERROR(bind_tensor(entry));
-  G4_RETURN_IF_ERROR(bind_head(prefix));
+  if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)
     per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),
                              static_cast<uint64_t>(table.bytes())};
@@ -103,20 +103,6 @@ Status Model::bind_tensor(const TensorEntry& entry) {
     *std::get<float*>(entry.target) = load_float(tensor->bytes.data(), tensor->dtype, 0);
   }
   return {};
-}
-
-// The head is the embedding, unless a re-saved file unties it.
-Status Model::bind_head(const std::string& prefix) {
-  weights_.lm_head.weight = weights_.embed_tokens;
-  if (config_.text.tie_word_embeddings) return {};
-  const std::string outer = prefix.ends_with("model.") ? prefix.substr(0, prefix.size() - 6) : "";
-  const std::vector<int64_t> shape = {config_.text.vocab_size, config_.text.hidden_size};
-  for (const std::string& name :
-       {std::string("lm_head.weight"), outer + "lm_head.weight", prefix + "lm_head.weight"})
-    if (store_.find(name) != nullptr) return bind_tensor({name, shape, &weights_.lm_head.weight});
-  return Error{ErrorCode::kInvalidData,
-               "tensor \"lm_head.weight\" is missing, but the configuration says "
-               "\"tie_word_embeddings\": false"};
 }
 
 int32_t Model::embedding_id(int32_t id) const {

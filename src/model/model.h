@@ -49,7 +49,6 @@ class Model {
   Model() = default;
   Status bind();
   Status bind_tensor(const struct TensorEntry& entry);
-  Status bind_head(const std::string& prefix);
 
   Config config_;
   io::TensorStore store_;

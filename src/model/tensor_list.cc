@@ -206,7 +206,11 @@ std::vector<TensorEntry> text_tensors(const Config& config, const std::string& p
     list.norm("per_layer_projection_norm", p, weights.per_layer_projection_norm);
   }
   for (Layer& layer : weights.layers) layer_tensors(list, text, layer);
-  return list.take();
+  std::vector<TensorEntry> tensors = list.take();
+  // An untied head (re-saved files only) stands beside the decoder, without its prefix.
+  if (!text.tie_word_embeddings)
+    tensors.push_back({"lm_head.weight", {text.vocab_size, d}, &weights.lm_head.weight});
+  return tensors;
 }
 
 std::vector<TensorEntry> tower_tensors(const Config& config) {

@@ -1,9 +1,5 @@
 #include "ops/ops.h"
 
-#include <algorithm>
-#include <cstring>
-#include <limits>
-
 namespace gemma4::ops {
 namespace {
 

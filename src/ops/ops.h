@@ -61,13 +61,13 @@ View add(const Context& ctx, View a, View b, float scale = 1.0f);  // (a + b) ·
 View scale(const Context& ctx, View x, float factor,
            const float* weight = nullptr);  // weight [cols] or null
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  // [T, …] -> [R, …]
-View soft_cap(const Context& ctx, View x, float cap);
-// x · PLE: gelu(gate) ⊙ input where input rows are slices of a wider row: input [T, layers, P],
-// layer `index`
+View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
+// gelu(gate) ⊙ per_layer[:, index, :]; gate [T, P], per_layer [T, layers, P] -> [T, P]
 View gate_per_layer(const Context& ctx, View gate, View per_layer, int64_t index);  // [T, P]
 View combine_per_layer(const Context& ctx, View context, std::span<const int32_t> ids,
                        const Matrix& table, int64_t column, const Norm& norm, float table_scale,
                        float combine_scale);  // [T, L, P]
+// logits [T, E], expert_scale [E]: the top_k experts of each row
 Routing route(const Context& ctx, View logits, const float* expert_scale, int64_t top_k);
 View experts(const Context& ctx, View x, const Routing& routing, const Matrix& gate_up,
              const Matrix& down,

@@ -60,12 +60,20 @@ Table table_for(int64_t target) {
 }
 }  // namespace
 
-std::vector<Table> all_cpu_tables() {
+namespace {
+std::vector<Table> build_tables() {
   std::vector<Table> tables;
   const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
   for (int bit = 0; bit < 62; ++bit)  // lower bits are better instruction sets
     if ((targets >> bit & 1) != 0) tables.push_back(table_for(int64_t{1} << bit));
   return tables;
+}
+}  // namespace
+
+// Built once, by whoever comes first: building narrows Highway's process-wide choice for a moment.
+const std::vector<Table>& all_cpu_tables() {
+  static const std::vector<Table> kTables = build_tables();
+  return kTables;
 }
 
 }  // namespace gemma4::kernels

@@ -186,7 +186,7 @@ struct ExpertsArgs {
   const float* x;          // [T, D]
   const int32_t* experts;  // [T, K]
   const float* weights;    // [T, K]
-  float* workspace;        // experts_workspace_floats(args)
+  float* workspace;        // experts_workspace_floats(T, K, D, F)
   int64_t tokens;
   int64_t top_k;
   int64_t num_experts;  // E
@@ -198,13 +198,14 @@ struct ExpertsArgs {
 
 inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t hidden,
                                         int64_t width) {
-  // Per (token, expert) pair: the gathered input, gate and up, and the weighted output.
+  // Per (token, expert) pair: the gathered input, gate and up, and the output.
   return tokens * top_k * (2 * hidden + 2 * width);
 }
 
-// What running an entry costs at least; benchmarks divide by it.
+// What running an entry takes, for the share of a roofline. Attention counts keys once per row that
+// sees them, although rows of one piece share the read.
 struct Cost {
-  double bytes = 0;  // weights and activations, each moved once
+  double bytes = 0;  // read and written
   double flops = 0;
 };
 Cost cost(const LinearArgs& args);

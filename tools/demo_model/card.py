@@ -40,7 +40,7 @@ on generated text; it is not derived from Google's Gemma weights and has only th
 | vocabulary | 8,192 tokens, byte fallback, Gemma 4's tokenizer form and control tokens (own ids: pad 0, eos 1, bos 2, `<\\|turn>` 15, `<turn\\|>` 16) |
 | context | 4,096 positions in the configuration; conversations in training have up to about 900 tokens |
 | default sampling | temperature 0.6, top-k 64, top-p 0.95 |
-| `golden.safetensors` | the reference's float32 logits for a 21-token prompt (`text.input_ids`, `text.logits`) and its greedy continuation by 24 tokens (`text.greedy`) |
+| `golden.safetensors` | the reference's float32 logits for a short prompt (`text.input_ids`, `text.logits`) and its greedy continuation by 24 tokens (`text.greedy`) |
 
 ## Training
 

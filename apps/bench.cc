@@ -139,8 +139,8 @@ class Bench {
   double bytes_per_step(const Row& row) const {
     const model::TextConfig& text = model_->config().text;
     double bytes = static_cast<double>(model_->bytes_per_token());
-    for (const auto& plan :
-         model::plan_layers(text)) {  // every layer reads its own or its donor's keys and values
+    // Every layer reads its own or its donor's keys and values.
+    for (const auto& plan : model::plan_layers(text)) {
       const double seen = static_cast<double>(row.depth) + static_cast<double>(row.tokens) / 2;
       const double keys = plan.kind == model::AttentionKind::kSliding
                               ? std::min(seen, static_cast<double>(text.sliding_window))
@@ -237,7 +237,7 @@ Status run(const Arguments& arguments) {
 Command add_bench(CLI::App& app) {
   auto* command = app.add_subcommand("bench", "Measure prompt and generation speed");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  add_model_argument(*command, arguments->model);
   command->add_option("-p,--prompts", arguments->prompts, "Prompt lengths, e.g. 512,2048; 0 = none")
       ->delimiter(',')
       ->capture_default_str()
@@ -262,10 +262,7 @@ Command add_bench(CLI::App& app) {
       ->check(whole_number(1, 1000));
   add_device_argument(*command, arguments->engine.device);
   command->add_flag("--json", arguments->json, "Print JSON");
-  return [arguments] {
-    const Status status = run(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  return [arguments] { return exit_code(run(*arguments)); };
 }
 
 }  // namespace gemma4::apps

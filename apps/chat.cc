@@ -14,21 +14,13 @@
 #include "apps/interrupt.h"
 #include "apps/json_output.h"
 #include "apps/line_reader.h"
-#include "apps/option_checks.h"
+#include "apps/options.h"
 #include "base/strings.h"
 #include "io/atomic_file.h"
 #include "text/utf8.h"
 
 namespace gemma4::apps {
 namespace {
-
-struct Arguments {
-  std::string model;
-  std::string system;
-  bool think = false;
-  EngineArguments engine;
-  SamplingArguments sampling;
-};
 
 constexpr const char* kHelp =
     "/think [on|off]   think before answering, or not (alone: the other of the two)\n"
@@ -184,13 +176,8 @@ class Chat {
   std::optional<AnswerStats> last_;
 };
 
-Status run(const Arguments& arguments) {
-  G4_ASSIGN_OR_RETURN(LoadedModel loaded, load_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(
-      const auto conversation,
-      Conversation::create(std::move(loaded), arguments.engine, arguments.sampling));
-  conversation->set_system(arguments.system);
-  conversation->set_thinking(arguments.think);
+Status run(const ConversationArguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments));
   const engine::Engine& engine = conversation->engine();
   std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",
               conversation->model().folder.c_str());
@@ -213,16 +200,13 @@ Status run(const Arguments& arguments) {
 
 Command add_chat(CLI::App& app) {
   auto* command = app.add_subcommand("chat", "Chat in the terminal");
-  auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
-  command->add_option("--system", arguments->system, "System text")->check(utf8_text());
+  auto arguments = std::make_shared<ConversationArguments>();
+  add_model_argument(*command, arguments->model);
+  add_system_argument(*command, arguments->system);
   command->add_flag("--think", arguments->think, "Think before answering");
   add_sampling_arguments(*command, arguments->sampling);
   add_engine_arguments(*command, arguments->engine);
-  return [arguments] {
-    const Status status = run(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  return [arguments] { return exit_code(run(*arguments)); };
 }
 
 }  // namespace gemma4::apps

@@ -30,6 +30,8 @@ Command add_verify(CLI::App& app);
 
 // Prints "gemma4: message" on stderr and returns kFailure.
 int fail(const Error& error);
+// kSuccess, or what fail() makes of the error.
+int exit_code(const Status& status);
 
 // Parses the command line and runs the command; the whole program behind main().
 int run_program(int argc, const char* const* argv);

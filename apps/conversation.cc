@@ -79,19 +79,21 @@ class AnswerReader {
 
 }  // namespace
 
-Result<std::unique_ptr<Conversation>> Conversation::create(
-    LoadedModel model, const EngineArguments& engine_arguments,
-    const SamplingArguments& sampling_arguments) {
-  G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(sampling_arguments, model));
+Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArguments& arguments) {
+  G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(const engine::EngineOptions options,
-                      engine_options(engine_arguments, *model.model));
+                      engine_options(arguments.engine, *model.model));
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
-  return std::unique_ptr<Conversation>(new Conversation(std::move(model), std::move(engine),
-                                                        std::move(sampling), sampling_arguments,
-                                                        std::move(markers)));
+  std::unique_ptr<Conversation> conversation(
+      new Conversation(std::move(model), std::move(engine), std::move(sampling), arguments.sampling,
+                       std::move(markers)));
+  conversation->set_system(arguments.system);
+  conversation->set_thinking(arguments.think);
+  return conversation;
 }
 
 Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
@@ -124,7 +126,7 @@ Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink
   messages.push_back({.role = "user", .content = text});
   const chat::RenderOptions options{
       .enable_thinking = thinking_,
-      .small = model_.model->config().text.hidden_size_per_layer_input > 0};
+      .empty_thought = model_.model->config().text.hidden_size_per_layer_input == 0};
   G4_ASSIGN_OR_RETURN(const std::vector<chat::PromptPart> prompt, chat::render(messages, options));
   G4_ASSIGN_OR_RETURN(Answer answer,
                       generate(chat::encode(*model_.tokenizer, prompt), true, sink, stop));

@@ -47,9 +47,8 @@ using StopQuestion = std::function<bool()>;
 
 class Conversation {
  public:
-  static Result<std::unique_ptr<Conversation>> create(LoadedModel model,
-                                                      const EngineArguments& engine_arguments,
-                                                      const SamplingArguments& sampling_arguments);
+  // Loads the model and starts the engine.
+  static Result<std::unique_ptr<Conversation>> create(const ConversationArguments& arguments);
 
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped; after an error the history is as before.

@@ -11,7 +11,9 @@
 #include "apps/json_output.h"
 #include "apps/model_source.h"
 #include "apps/option_checks.h"
+#include "apps/options.h"
 #include "base/strings.h"
+#include "engine/engine.h"
 #include "model/kv_cache.h"
 #include "model/tensor_list.h"
 
@@ -39,20 +41,18 @@ struct Facts {
   std::map<std::string, uint64_t> bytes_by_type;
 };
 
-constexpr int64_t kChunk = 512;  // the engine's default step
-
 Facts collect(const std::string& folder, const model::Model& model, int64_t context) {
   const model::Config& config = model.config();
   Facts facts{.folder = folder, .model_type = config.model_type, .text = &config.text};
   facts.context =
       context > 0 ? context : std::min<int64_t>(8192, config.text.max_position_embeddings);
-  const auto plans = model::plan_layers(config.text);
-  for (const auto& plan : plans)
+  for (const auto& plan : model::plan_layers(config.text))
     (plan.kind == model::AttentionKind::kFull ? facts.full_layers : facts.sliding_layers) += 1;
-  const auto blocks = model::KvCache::blocks_needed(config.text, facts.context, kChunk);
+  const auto blocks = model::KvCache::blocks_needed(config.text, facts.context,
+                                                    engine::EngineOptions().chunk_tokens);
   const auto kv_bytes = [&](model::AttentionKind kind) {
     return static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))] *
-                                 model::KvCache::block_bytes(plans, kind));
+                                 model::KvCache::block_bytes(config.text, kind));
   };
   facts.sliding_kv_bytes = kv_bytes(model::AttentionKind::kSliding);
   facts.full_kv_bytes = kv_bytes(model::AttentionKind::kFull);
@@ -151,14 +151,11 @@ Status run(const Arguments& arguments) {
 Command add_info(CLI::App& app) {
   auto* command = app.add_subcommand("info", "Show what a checkpoint is and what it costs to run");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  add_model_argument(*command, arguments->model);
   command->add_option("--ctx", arguments->context, "Context to plan for, in tokens")
       ->check(whole_number(1));
   command->add_flag("--json", arguments->json, "Print JSON");
-  return [arguments] {
-    const Status status = run(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  return [arguments] { return exit_code(run(*arguments)); };
 }
 
 }  // namespace gemma4::apps

@@ -9,6 +9,19 @@
 #include "base/strings.h"
 
 namespace gemma4::apps {
+namespace {
+
+CLI::Validator in_range(const engine::Range& range) { return number(range.text, range.holds); }
+
+}  // namespace
+
+void add_model_argument(CLI::App& command, std::string& model) {
+  command.add_option("MODEL", model, "Checkpoint folder (default: the demo model)");
+}
+
+void add_system_argument(CLI::App& command, std::string& system) {
+  command.add_option("--system", system, "System text")->check(utf8_text());
+}
 
 void add_device_argument(CLI::App& command, std::string& device) {
   command.add_option("--device", device, "Where to compute: cpu, cuda or auto")
@@ -65,30 +78,29 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments) {
   command
       .add_option("--temp", arguments.temperature,
                   "Temperature; 0 always takes the most probable token")
-      ->check(number("from 0 to 100", [](double v) { return v >= 0 && v <= 100; }));
+      ->check(in_range(engine::kTemperatureRange));
   command.add_option("--top-k", arguments.top_k, "Sample from the K most probable tokens; 0 = off")
       ->check(whole_number(0, std::numeric_limits<int32_t>::max()));
   command
       .add_option("--top-p", arguments.top_p,
                   "Sample from the most probable tokens that reach this mass together; 1 = off")
-      ->check(number("above 0 and at most 1", [](double v) { return v > 0 && v <= 1; }));
+      ->check(in_range(engine::kTopPRange));
   command
       .add_option("--min-p", arguments.min_p,
                   "Drop tokens below this share of the best one's probability; 0 = off")
-      ->check(number("at least 0 and below 1", [](double v) { return v >= 0 && v < 1; }));
+      ->check(in_range(engine::kMinPRange));
   command
       .add_option("--repetition-penalty", arguments.repetition_penalty,
                   "Above 1 discourages tokens seen before")
-      ->check(number("above 0 and at most 100", [](double v) { return v > 0 && v <= 100; }));
-  const auto penalty = number("from -100 to 100", [](double v) { return v >= -100 && v <= 100; });
+      ->check(in_range(engine::kRepetitionPenaltyRange));
   command
       .add_option("--presence-penalty", arguments.presence_penalty,
                   "Subtracted from logits of tokens generated before")
-      ->check(penalty);
+      ->check(in_range(engine::kPenaltyRange));
   command
       .add_option("--frequency-penalty", arguments.frequency_penalty,
                   "The same, for every time they were generated")
-      ->check(penalty);
+      ->check(in_range(engine::kPenaltyRange));
   command
       .add_option("--seed", arguments.seed,
                   "The same seed gives the same answer (default: a fresh one)")

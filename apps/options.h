@@ -16,6 +16,9 @@ class App;
 
 namespace gemma4::apps {
 
+void add_model_argument(CLI::App& command, std::string& model);    // MODEL
+void add_system_argument(CLI::App& command, std::string& system);  // --system
+
 // --device, --threads, --ctx, --kv-type, --verbose
 struct EngineArguments {
   std::string device = "auto";
@@ -50,5 +53,14 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 // drawn; chat draws another for every answer. kInvalidArgument for impossible values.
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
+
+// Everything that a conversation is started with.
+struct ConversationArguments {
+  std::string model;   // empty: the demo model
+  std::string system;  // empty: none
+  bool think = false;
+  EngineArguments engine;
+  SamplingArguments sampling;
+};
 
 }  // namespace gemma4::apps

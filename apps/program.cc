@@ -62,6 +62,8 @@ int fail(const Error& error) {
   return kFailure;
 }
 
+int exit_code(const Status& status) { return status.ok() ? kSuccess : fail(status.error()); }
+
 int run_program(int argc, const char* const* argv) {
   // A closed pipe or a file over its limit is reported by the write, not by sudden death.
   std::signal(SIGPIPE, SIG_IGN);

@@ -11,7 +11,7 @@
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
 #include "apps/json_output.h"
-#include "apps/option_checks.h"
+#include "apps/options.h"
 #include "apps/prompt_input.h"
 #include "base/strings.h"
 
@@ -19,14 +19,10 @@ namespace gemma4::apps {
 namespace {
 
 struct Arguments {
-  std::string model;
   std::string prompt;
-  std::string system;
-  bool think = false;
   bool raw = false;
   bool json = false;
-  EngineArguments engine;
-  SamplingArguments sampling;
+  ConversationArguments conversation;
 };
 
 void print_json(const Answer& answer, const Conversation& conversation) {
@@ -91,12 +87,7 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
   if (!arguments.raw && prompt.find_first_not_of(" \t\r\n") == prompt.npos)
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty: it holds only white space"};
-  G4_ASSIGN_OR_RETURN(LoadedModel loaded, load_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(
-      const auto conversation,
-      Conversation::create(std::move(loaded), arguments.engine, arguments.sampling));
-  conversation->set_system(arguments.system);
-  conversation->set_thinking(arguments.think);
+  G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments.conversation));
 
   const InterruptGuard interrupt;
   Printer printer;
@@ -112,7 +103,7 @@ Status run(const Arguments& arguments) {
     std::printf("\n");
   if (std::fflush(stdout) != 0 || printer.failed())
     return Error{ErrorCode::kIo, "cannot write to standard output"};
-  if (arguments.engine.verbose) print_stats(answer, *conversation);
+  if (arguments.conversation.engine.verbose) print_stats(answer, *conversation);
   if (answer.finish == engine::FinishReason::kLength && !arguments.json)
     std::fprintf(
         stderr, "gemma4: the answer was cut at %lld tokens; raise --max-tokens or --ctx for more\n",
@@ -127,20 +118,17 @@ Status run(const Arguments& arguments) {
 Command add_run(CLI::App& app) {
   auto* command = app.add_subcommand("run", "Answer one prompt");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  add_model_argument(*command, arguments->conversation.model);
   command->add_option("-p,--prompt", arguments->prompt, "The prompt; - reads standard input")
       ->required();
-  command->add_option("--system", arguments->system, "System text")->check(utf8_text());
-  command->add_flag("--think", arguments->think,
+  add_system_argument(*command, arguments->conversation.system);
+  command->add_flag("--think", arguments->conversation.think,
                     "Think before the answer; the thought goes to stderr");
   command->add_flag("--raw", arguments->raw, "Continue the text as it is, without the chat format");
   command->add_flag("--json", arguments->json, "Print JSON: answer, reasoning, usage, timings");
-  add_sampling_arguments(*command, arguments->sampling);
-  add_engine_arguments(*command, arguments->engine);
-  return [arguments] {
-    const Status status = run(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  add_sampling_arguments(*command, arguments->conversation.sampling);
+  add_engine_arguments(*command, arguments->conversation.engine);
+  return [arguments] { return exit_code(run(*arguments)); };
 }
 
 }  // namespace gemma4::apps

@@ -152,10 +152,7 @@ Command add_synth(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--text-only", arguments->text_only, "Leave the vision and audio towers out");
   add_threads_argument(*command, arguments->threads);
-  return [arguments] {
-    const Status status = write_checkpoint(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  return [arguments] { return exit_code(write_checkpoint(*arguments)); };
 }
 
 }  // namespace gemma4::apps

@@ -26,8 +26,7 @@ std::vector<float> TextRunner::logits(std::span<const int32_t> ids,
   const model::TextConfig& text = model_->config().text;
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
-  model::KvCache cache(text, model::plan_layers(text),
-                       model::KvCache::blocks_needed(text, count, chunk));
+  model::KvCache cache(text, model::KvCache::blocks_needed(text, count, chunk));
   const auto most_logits = std::min<int64_t>(chunk, static_cast<int64_t>(positions.size()));
   Arena arena(model::workspace_bytes(*model_, cache, chunk, most_logits, options));
   const ops::Context ctx{

@@ -68,10 +68,7 @@ Command add_tokenize(CLI::App& app) {
                     "Encode control tokens spelled in the text as ordinary characters");
   command->add_flag("--ids", arguments->ids_only, "Print the ids on one line");
   command->add_flag("--json", arguments->json, "Print JSON");
-  return [arguments] {
-    const Status status = run(*arguments);
-    return status.ok() ? kSuccess : fail(status.error());
-  };
+  return [arguments] { return exit_code(run(*arguments)); };
 }
 
 }  // namespace gemma4::apps

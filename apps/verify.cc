@@ -114,7 +114,7 @@ int run(const Arguments& arguments) {
 Command add_verify(CLI::App& app) {
   auto* command = app.add_subcommand("verify", "Prove that this build agrees with the reference");
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("MODEL", arguments->model, "Checkpoint folder (default: the demo model)");
+  add_model_argument(*command, arguments->model);
   command->add_option("--golden", arguments->golden,
                       "Golden file (default: golden.safetensors in the model's folder)");
   command

@@ -328,21 +328,5 @@ TEST_P(ProductKernels, Experts) {
     }
 }
 
-TEST(KernelCost, CountsWhatMustMove) {
-  const Matrix weight{nullptr, DType::kBF16, 10, 20};
-  const kernels::Cost linear = cost(kernels::LinearArgs{nullptr, nullptr, 3, weight});
-  EXPECT_EQ(linear.bytes, 10 * 20 * 2 + 4 * 3 * (10 + 20));
-  EXPECT_EQ(linear.flops, 2 * 3 * 10 * 20);
-  const std::vector<int32_t> begin = {0, 5}, end = {4, 15};
-  kernels::AttentionArgs args{};
-  args.cache = {nullptr, nullptr, 2, 64, 64};
-  args.key_begin = begin.data();
-  args.key_end = end.data();
-  args.tokens = 2;
-  args.q_heads = 8;
-  EXPECT_EQ(cost(args).bytes, 2 * 4 * 14 * 2 * 64);
-  EXPECT_EQ(cost(args).flops, 4 * 14 * 8 * 64);
-}
-
 }  // namespace
 }  // namespace gemma4::testing

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/splitmix.h"
 #include "base/thread_pool.h"
 #include "base/view.h"
 #include "kernels/registry.h"
@@ -26,13 +27,8 @@ namespace gemma4::testing {
 // Deterministic numbers. Tests say their seed by saying their case.
 class Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
-  uint64_t bits() {
-    uint64_t z = state_ += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
+  explicit Random(uint64_t seed) : state_(seed * kSplitMixStep + 1) {}
+  uint64_t bits() { return splitmix(state_ += kSplitMixStep); }
   int64_t below(int64_t n) { return static_cast<int64_t>(bits() % static_cast<uint64_t>(n)); }
   int64_t between(int64_t low, int64_t high) { return low + below(high - low + 1); }
   float unit() { return static_cast<float>(static_cast<int64_t>(bits() >> 40)) * 0x1p-23f - 1; }

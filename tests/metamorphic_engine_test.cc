@@ -9,31 +9,13 @@
 
 #include "engine/engine.h"
 #include "kernels/registry.h"
-#include "tests/kernel_testing.h"
+#include "tests/tiny_models.h"
 
 namespace gemma4::engine {
 namespace {
 
-using gemma4::testing::Random;
-using model::Model;
-
-std::shared_ptr<const Model> load_tiny(const std::string& name) {
-  static std::map<std::string, std::shared_ptr<const Model>> cache;
-  auto& model = cache[name];
-  if (model == nullptr) {
-    auto loaded = Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/" + name);
-    G4_CHECK(loaded.ok());
-    model = std::make_shared<const Model>(std::move(loaded).value());
-  }
-  return model;
-}
-
 std::vector<int32_t> prompt(uint64_t seed, int64_t count) {
-  Random random(seed);
-  std::vector<int32_t> ids = {2};
-  while (static_cast<int64_t>(ids.size()) < count)
-    ids.push_back(static_cast<int32_t>(random.below(512)));
-  return ids;
+  return testing::random_tokens(seed, count, 512);
 }
 
 Request greedy(std::vector<int32_t> ids, int64_t max_tokens) {
@@ -62,16 +44,12 @@ class MetamorphicEngine : public ::testing::TestWithParam<const char*> {
  protected:
   std::unique_ptr<Engine> make(EngineOptions options) const {
     if (options.context_tokens == EngineOptions().context_tokens) options.context_tokens = 400;
-    auto engine = Engine::create(load_tiny(GetParam()), options);
+    auto engine = Engine::create(testing::load_tiny(GetParam()), options);
     G4_CHECK(engine.ok());
     return std::move(engine).value();
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tiny, MetamorphicEngine,
-                         ::testing::Values("tiny-e", "tiny-12b", "tiny-31b", "tiny-26b"),
-                         [](const auto& test) {
-                           return std::string(test.param).replace(4, 1, "_");
-                         });
+INSTANTIATE_TEST_SUITE_P(Tiny, MetamorphicEngine, testing::tiny_models(), testing::tiny_case_name);
 
 using Outputs = std::map<SequenceId, std::vector<int32_t>>;
 

@@ -5,39 +5,19 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <map>
 #include <numeric>
 
 #include "apps/text_runner.h"
 #include "kernels/registry.h"
 #include "tests/kernel_testing.h"
+#include "tests/tiny_models.h"
 
 namespace gemma4::apps {
 namespace {
 
-using gemma4::testing::Random;
 using model::Model;
-
-std::shared_ptr<const Model> load_tiny(const std::string& name) {
-  static std::map<std::string, std::shared_ptr<const Model>> cache;
-  auto& model = cache[name];
-  if (model == nullptr) {
-    auto loaded = Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/" + name);
-    G4_CHECK(loaded.ok());
-    model = std::make_shared<const Model>(std::move(loaded).value());
-  }
-  return model;
-}
-
-std::vector<int32_t> random_tokens(uint64_t seed, int64_t count, int64_t vocab_size) {
-  Random random(seed);
-  std::vector<int32_t> ids = {2};
-  while (static_cast<int64_t>(ids.size()) < count)
-    ids.push_back(static_cast<int32_t>(random.below(vocab_size)));
-  return ids;
-}
+using testing::Random;
 
 std::vector<int32_t> every(int64_t count, int64_t step = 1) {
   std::vector<int32_t> positions;
@@ -66,20 +46,16 @@ constexpr int64_t kTokens = 150;  // several windows, and sliding blocks that we
 
 class Metamorphic : public ::testing::TestWithParam<const char*> {
  protected:
-  std::shared_ptr<const Model> model() const { return load_tiny(GetParam()); }
+  std::shared_ptr<const Model> model() const { return testing::load_tiny(GetParam()); }
   int64_t vocab_size() const { return model()->config().text.vocab_size; }
   TextRunner runner(int threads = 2) const {
     return TextRunner(model(), kernels::all_cpu_tables().front(), threads);
   }
   std::vector<int32_t> tokens(uint64_t seed = 1, int64_t count = kTokens) const {
-    return random_tokens(seed, count, vocab_size());
+    return testing::random_tokens(seed, count, vocab_size());
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tiny, Metamorphic,
-                         ::testing::Values("tiny-e", "tiny-12b", "tiny-31b", "tiny-26b"),
-                         [](const auto& test) {
-                           return std::string(test.param).replace(4, 1, "_");
-                         });
+INSTANTIATE_TEST_SUITE_P(Tiny, Metamorphic, testing::tiny_models(), testing::tiny_case_name);
 
 TEST_P(Metamorphic, ChunkedEqualsWhole) {
   const auto ids = tokens();
@@ -144,7 +120,7 @@ struct Feeder {
           model::KvCache::blocks_needed(text, static_cast<int64_t>(ids.size()), most_tokens);
       for (size_t kind = 0; kind < need.size(); ++kind) blocks[kind] += need[kind];
     }
-    model::KvCache cache(text, model::plan_layers(text), blocks);
+    model::KvCache cache(text, blocks);
     Arena arena(model::workspace_bytes(model, cache,
                                        most_tokens * static_cast<int64_t>(sequences.size()),
                                        most_tokens * static_cast<int64_t>(sequences.size())));

@@ -177,7 +177,7 @@ Result<std::vector<PromptPart>> render(const std::vector<Message>& messages,
   if (options.add_generation_prompt) {
     out.add_template("<|turn>model\n");
     // The large models were trained to begin an answer without thought by an empty one.
-    if (!options.enable_thinking && !options.small) {
+    if (!options.enable_thinking && options.empty_thought) {
       out.add_template("<|channel>thought\n<channel|>");
     }
   }

@@ -1,7 +1,7 @@
 // Messages to prompt: the Gemma 4 chat template (revision 2026-07-15) written as C++.
 //
 //   std::vector<Message> messages = {{"system", "Be brief."}, {"user", "Hello"}};
-//   G4_ASSIGN_OR_RETURN(std::vector<PromptPart> prompt, render(messages, {.small = true}));
+//   G4_ASSIGN_OR_RETURN(auto prompt, render(messages, {.enable_thinking = true}));
 //
 // The prompt is a list of parts so that the tokenizer can match control tokens in template parts
 // only: "<turn|>" typed by a user is text. Pure functions; nothing here knows ids or the engine.
@@ -35,7 +35,7 @@ struct RenderOptions {
   bool add_generation_prompt = true;  // end with the opened turn of the model
   bool enable_thinking = false;       // ask for a thought before the answer
   bool preserve_thinking = false;     // keeps old reasoning of messages with tool calls; no others
-  bool small = false;                 // E2B and E4B: no empty thought when thinking is off
+  bool empty_thought = true;          // thinking off opens the answer with one; not E2B and E4B
 };
 
 // A stretch of the prompt with one origin. Neighbours always differ in origin.

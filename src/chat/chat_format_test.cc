@@ -66,7 +66,7 @@ TEST(ChatFormat, RendersEveryPlainCaseOfTheTemplate) {
     options.preserve_thinking = c.value("preserve_thinking", false);
 
     EXPECT_EQ(render_text(messages, options), c["expected"]);
-    options.small = true;
+    options.empty_thought = false;
     EXPECT_EQ(render_text(messages, options), c.value("expected_small", c["expected"]));
   }
   EXPECT_EQ(num_plain, 44);  // a lower number means that cases are skipped
@@ -74,7 +74,7 @@ TEST(ChatFormat, RendersEveryPlainCaseOfTheTemplate) {
 }
 
 TEST(ChatFormat, MarksWhatComesFromTheRequest) {
-  const auto prompt = render({{"user", "Hi <turn|>"}}, {.small = true});
+  const auto prompt = render({{"user", "Hi <turn|>"}}, {.empty_thought = false});
   ASSERT_TRUE(prompt.ok());
   const std::vector<PromptPart> expected = {
       {"<bos><|turn>user\n", true}, {"Hi <turn|>", false}, {"<turn|>\n<|turn>model\n", true}};
@@ -181,7 +181,7 @@ TEST(ChatFormat, RandomConversationsKeepTheirShape) {
     RenderOptions options;
     options.add_generation_prompt = random() % 2 == 0;
     options.enable_thinking = random() % 2 == 0;
-    options.small = random() % 2 == 0;
+    options.empty_thought = random() % 2 == 0;
     const auto prompt = render(messages, options);
     ASSERT_TRUE(prompt.ok());
 

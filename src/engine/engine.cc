@@ -11,6 +11,7 @@
 namespace gemma4::engine {
 namespace {
 
+// Blocks of `options.max_sequences` sequences of full length.
 model::KvCache::BlockCounts cache_capacity(const model::Model& model,
                                            const EngineOptions& options) {
   auto counts = model::KvCache::blocks_needed(model.config().text, options.context_tokens,
@@ -19,28 +20,30 @@ model::KvCache::BlockCounts cache_capacity(const model::Model& model,
   return counts;
 }
 
-std::vector<model::LayerPlan> plans_of(const model::Model& model) {
-  return model::plan_layers(model.config().text);
-}
-
-int64_t kv_bytes(const model::Model& model, const model::KvCache::BlockCounts& blocks) {
-  int64_t bytes = 0;
+Engine::MemoryPlan plan_memory(const model::Model& model, const EngineOptions& options) {
+  const model::TextConfig& text = model.config().text;
+  const auto blocks = cache_capacity(model, options);
+  Engine::MemoryPlan plan{.weights_bytes = model.text_size().bytes};
   for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
-    bytes += blocks[static_cast<size_t>(index_of(kind))] *
-             model::KvCache::block_bytes(plans_of(model), kind);
-  return bytes;
+    plan.kv_bytes += static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
+                     static_cast<uint64_t>(model::KvCache::block_bytes(text, kind));
+  model::KvCache empty(text, {});
+  plan.workspace_bytes = model::workspace_bytes(model, empty, options.chunk_tokens,
+                                                options.max_sequences, {options.prompt_shortcut});
+  return plan;
 }
 
-// Pages are only touched as the cache fills, so the system would promise any amount and kill the
-// program in the middle of an answer. What cannot fit is refused at the start.
-Status check_memory(int64_t bytes, const EngineOptions& options) {
-  const int64_t physical = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  if (physical <= 0 || bytes <= physical) return {};
-  return Error{
-      ErrorCode::kResourceExhausted,
-      str_cat("keys and values of ", options.max_sequences, " x ", options.context_tokens,
-              " tokens need ", human_bytes(static_cast<uint64_t>(bytes)), ", this machine has ",
-              human_bytes(static_cast<uint64_t>(physical)), "; use a smaller --ctx")};
+// Pages are only touched as they fill, so the system would promise any amount and kill the program
+// in the middle of an answer. What cannot fit is refused at the start.
+Status check_memory(const Engine::MemoryPlan& plan, const EngineOptions& options) {
+  const auto physical = static_cast<uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES))) *
+                        static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  if (physical == 0 || plan.kv_bytes + plan.workspace_bytes <= physical) return {};
+  return Error{ErrorCode::kResourceExhausted,
+               str_cat("keys and values of ", options.max_sequences, " x ", options.context_tokens,
+                       " tokens need ", human_bytes(plan.kv_bytes), " and the working memory ",
+                       human_bytes(plan.workspace_bytes), ", this machine has ",
+                       human_bytes(physical), "; use a smaller context")};
 }
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
@@ -73,13 +76,17 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
                            options.max_sequences, " sequences"));
   if (options.num_threads < 0 || options.num_threads > 1024)
     return invalid(str_cat("number of threads is ", options.num_threads, ", must be 1 to 1024"));
-  G4_RETURN_IF_ERROR(check_memory(kv_bytes(*model, cache_capacity(*model, options)), options));
+  EngineOptions clamped = options;  // no step is longer than all the sequences
+  clamped.chunk_tokens =
+      std::min(options.chunk_tokens, options.context_tokens * options.max_sequences);
+  const MemoryPlan memory = plan_memory(*model, clamped);
+  G4_RETURN_IF_ERROR(check_memory(memory, clamped));
   G4_ASSIGN_OR_RETURN(kernels::Table kernels, kernels::default_table());
-  return std::unique_ptr<Engine>(new Engine(std::move(model), options, kernels));
+  return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, kernels));
 }
 
 Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-               kernels::Table kernels)
+               const MemoryPlan& memory, kernels::Table kernels)
     : model_(std::move(model)),
       options_(options),
       kernels_(kernels),
@@ -87,14 +94,10 @@ Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& o
           options.num_threads > 0 ? options.num_threads : ThreadPool::available_cpus(),
           options.pinning)),
       capacity_(cache_capacity(*model_, options_)),
-      cache_(model_->config().text, plans_of(*model_), capacity_),
-      admission_(capacity_) {
-  memory_.weights_bytes = model_->text_size().bytes;
-  memory_.kv_bytes = static_cast<uint64_t>(kv_bytes(*model_, capacity_));
-  memory_.workspace_bytes = model::workspace_bytes(
-      *model_, cache_, options_.chunk_tokens, options_.max_sequences, {options_.prompt_shortcut});
-  arena_ = std::make_unique<Arena>(memory_.workspace_bytes);
-}
+      cache_(model_->config().text, capacity_),
+      admission_(capacity_),
+      arena_(std::make_unique<Arena>(memory.workspace_bytes)),
+      memory_(memory) {}
 
 Status Engine::check(const Request& request) const {
   if (request.prompt.empty()) return invalid("the prompt is empty");
@@ -110,7 +113,7 @@ Status Engine::check(const Request& request) const {
   if (prompt_tokens >= options_.context_tokens)
     return invalid(str_cat(
         "the prompt has ", prompt_tokens, " tokens, the context holds ", options_.context_tokens,
-        " for prompt and answer together; shorten it or raise --ctx (this model: up to ",
+        " for prompt and answer together; shorten it or use a larger context (this model: up to ",
         model_->config().text.max_position_embeddings, ")"));
   return validate(request.sampling, vocab_size);
 }
@@ -136,7 +139,6 @@ Result<SequenceId> Engine::submit(Request request) {
 // Takes over a kept sequence's cache as far as its tokens agree with the new prompt. At least one
 // token is left to run, since its logits are wanted.
 void Engine::reuse_prefix(Sequence& sequence) {
-  reused_tokens_ = 0;
   if (!sequence.request.continue_from) return;
   const SequenceId from = *std::exchange(sequence.request.continue_from, std::nullopt);
   const auto it = kept_.find(from);
@@ -151,7 +153,6 @@ void Engine::reuse_prefix(Sequence& sequence) {
   if (cache_.truncate(old.kv, common)) {
     sequence.kv = std::move(old.kv);
     old.kv = {};
-    reused_tokens_ = common;
   }
   release(from);
 }
@@ -176,14 +177,16 @@ void Engine::admit() {
     Sequence& next = waiting_.front();
     reuse_prefix(next);
     if (!admission_.try_admit(next.promised)) {
-      // Blocks that nobody promised must not be held while waiting, and kept caches are a
-      // convenience: a waiting request goes first.
-      cache_.release(next.kv);
-      if (kept_.empty()) return;
-      release(kept_.begin()->first);
-      continue;
+      // Kept caches are a convenience: a waiting request goes first.
+      if (!kept_.empty()) {
+        release(kept_.begin()->first);
+        continue;
+      }
+      cache_.release(next.kv);  // blocks that nobody promised must not be held while waiting
+      return;
     }
-    running_.push_back(std::move(waiting_.front()));
+    reused_tokens_ = next.kv.length;
+    running_.push_back(std::move(next));
     waiting_.pop_front();
   }
 }

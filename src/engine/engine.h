@@ -99,7 +99,7 @@ class Engine {
     bool cancelled = false;
   };
   Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-         kernels::Table kernels);
+         const MemoryPlan& memory, kernels::Table kernels);
   Status check(const Request& request) const;
   void reuse_prefix(Sequence& sequence);
   void admit();

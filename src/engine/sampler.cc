@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/splitmix.h"
 #include "base/strings.h"
 
 namespace gemma4::engine {
@@ -132,13 +133,8 @@ void add_logprobs(SampledToken& token, std::span<const float> logits, int32_t co
 }  // namespace
 
 double uniform(uint64_t seed, uint64_t position) {
-  // Two rounds of SplitMix64's finaliser: every bit of both keys reaches every bit of the result.
-  const auto mix = [](uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  };
-  const uint64_t bits = mix(mix(seed + 0x9E3779B97F4A7C15u) + (position + 1) * 0x9E3779B97F4A7C15u);
+  // Two rounds: every bit of both keys reaches every bit of the result.
+  const uint64_t bits = splitmix(splitmix(seed + kSplitMixStep) + (position + 1) * kSplitMixStep);
   return static_cast<double>(bits >> 40) * 0x1p-24;
 }
 
@@ -148,30 +144,28 @@ Status validate(const SamplingParams& params, int64_t vocab_size) {
     return Status(
         Error{ErrorCode::kInvalidArgument, str_cat(name, " must be ", range, ", got ", value)});
   };
-  const auto within = [](float value, float low, float high) {
-    return value >= low && value <= high;
+  struct Ranged {
+    std::string_view name;
+    double value;
+    const Range& range;
   };
-  G4_RETURN_IF_ERROR(check(within(params.temperature, 0, 100), "temperature", "between 0 and 100",
-                           params.temperature));
+  for (const auto& [name, value, range] : {
+           Ranged{"temperature", params.temperature, kTemperatureRange},
+           Ranged{"top_p", params.top_p, kTopPRange},
+           Ranged{"min_p", params.min_p, kMinPRange},
+           Ranged{"repetition_penalty", params.repetition_penalty, kRepetitionPenaltyRange},
+           Ranged{"presence_penalty", params.presence_penalty, kPenaltyRange},
+           Ranged{"frequency_penalty", params.frequency_penalty, kPenaltyRange},
+       })
+    G4_RETURN_IF_ERROR(check(range.holds(value), name, range.text, value));
   G4_RETURN_IF_ERROR(check(params.top_k >= 0, "top_k", "0 (off) or more", params.top_k));
-  G4_RETURN_IF_ERROR(
-      check(params.top_p > 0 && params.top_p <= 1, "top_p", "above 0 and at most 1", params.top_p));
-  G4_RETURN_IF_ERROR(check(params.min_p >= 0 && params.min_p < 1, "min_p", "at least 0 and below 1",
-                           params.min_p));
-  G4_RETURN_IF_ERROR(check(params.repetition_penalty > 0 && params.repetition_penalty <= 100,
-                           "repetition_penalty", "above 0 and at most 100",
-                           params.repetition_penalty));
-  G4_RETURN_IF_ERROR(check(within(params.presence_penalty, -100, 100), "presence_penalty",
-                           "between -100 and 100", params.presence_penalty));
-  G4_RETURN_IF_ERROR(check(within(params.frequency_penalty, -100, 100), "frequency_penalty",
-                           "between -100 and 100", params.frequency_penalty));
   G4_RETURN_IF_ERROR(check(params.num_logprobs >= -1 && params.num_logprobs <= 100, "logprobs",
-                           "between 0 and 100", params.num_logprobs));
+                           "from 0 to 100", params.num_logprobs));
   for (const auto& [id, bias] : params.logit_bias) {
     G4_RETURN_IF_ERROR(check(id >= 0 && id < vocab_size, "a token id of logit_bias",
                              str_cat("below ", vocab_size), id));
     G4_RETURN_IF_ERROR(
-        check(within(bias, -1000, 1000), "a value of logit_bias", "between -1000 and 1000", bias));
+        check(bias >= -1000 && bias <= 1000, "a value of logit_bias", "from -1000 to 1000", bias));
   }
   for (const int32_t id : params.suppress_tokens)
     G4_RETURN_IF_ERROR(check(id >= 0 && id < vocab_size, "a suppressed token id",

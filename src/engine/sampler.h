@@ -11,18 +11,32 @@
 
 namespace gemma4::engine {
 
+// The values a parameter may have. NaN is in none.
+struct Range {
+  const char* text;  // after "must be"
+  bool (*holds)(double);
+};
+inline constexpr Range kTemperatureRange{"from 0 to 100",
+                                         [](double v) { return v >= 0 && v <= 100; }};
+inline constexpr Range kTopPRange{"above 0 and at most 1",
+                                  [](double v) { return v > 0 && v <= 1; }};
+inline constexpr Range kMinPRange{"at least 0 and below 1",
+                                  [](double v) { return v >= 0 && v < 1; }};
+inline constexpr Range kRepetitionPenaltyRange{"above 0 and at most 100",
+                                               [](double v) { return v > 0 && v <= 100; }};
+inline constexpr Range kPenaltyRange{"from -100 to 100",
+                                     [](double v) { return v >= -100 && v <= 100; }};
+
 // Order of processing, as in the reference: suppression and bias, penalties, temperature, top-k,
 // top-p, min-p, one multinomial draw.
 struct SamplingParams {
-  float temperature = 1.0f;  // [0, 100]; 0 = greedy: the most probable token
-  int32_t top_k = 64;        // >= 0; 0 = off
-  float top_p = 0.95f;       // (0, 1]; smallest set of most probable tokens reaching this mass
-  float min_p = 0.0f;        // [0, 1); drop tokens below min_p times the best one's probability
-  float repetition_penalty =
-      1.0f;  // (0, 100]; divides positive, multiplies negative logits of seen tokens
-  float presence_penalty = 0.0f;  // [-100, 100]; subtracted once for every token generated before
-  float frequency_penalty =
-      0.0f;  // [-100, 100]; subtracted per occurrence among the generated tokens
+  float temperature = 1.0f;         // 0 = greedy: the most probable token
+  int32_t top_k = 64;               // >= 0; 0 = off
+  float top_p = 0.95f;              // smallest set of most probable tokens reaching this mass
+  float min_p = 0.0f;               // drop tokens below min_p times the best one's probability
+  float repetition_penalty = 1.0f;  // divides positive, multiplies negative logits of seen tokens
+  float presence_penalty = 0.0f;    // subtracted once for every token generated before
+  float frequency_penalty = 0.0f;   // subtracted per occurrence among the generated tokens
   std::vector<std::pair<int32_t, float>> logit_bias;  // added to these tokens' logits
   std::vector<int32_t> suppress_tokens;               // never sampled
   uint64_t seed = 0;

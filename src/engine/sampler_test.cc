@@ -285,8 +285,8 @@ struct BadParams {
 
 TEST(SamplerValidation, NamesTheParameterItsRangeAndTheValue) {
   const std::vector<BadParams> cases = {
-      {{.temperature = -0.5f}, "temperature must be between 0 and 100, got -0.5"},
-      {{.temperature = 101}, "temperature must be between 0 and 100, got 101"},
+      {{.temperature = -0.5f}, "temperature must be from 0 to 100, got -0.5"},
+      {{.temperature = 101}, "temperature must be from 0 to 100, got 101"},
       {{.temperature = NAN}, "temperature"},
       {{.temperature = INFINITY}, "temperature"},
       {{.top_k = -1}, "top_k must be 0 (off) or more, got -1"},
@@ -298,15 +298,15 @@ TEST(SamplerValidation, NamesTheParameterItsRangeAndTheValue) {
       {{.min_p = NAN}, "min_p"},
       {{.repetition_penalty = 0}, "repetition_penalty must be above 0 and at most 100, got 0"},
       {{.repetition_penalty = NAN}, "repetition_penalty"},
-      {{.presence_penalty = 101}, "presence_penalty must be between -100 and 100, got 101"},
+      {{.presence_penalty = 101}, "presence_penalty must be from -100 to 100, got 101"},
       {{.frequency_penalty = NAN}, "frequency_penalty"},
       {{.logit_bias = {{50, 1.0f}}}, "logit_bias must be below 50, got 50"},
       {{.logit_bias = {{-1, 1.0f}}}, "logit_bias"},
-      {{.logit_bias = {{3, INFINITY}}}, "a value of logit_bias must be between -1000 and 1000"},
+      {{.logit_bias = {{3, INFINITY}}}, "a value of logit_bias must be from -1000 to 1000"},
       {{.logit_bias = {{3, NAN}}}, "a value of logit_bias"},
       {{.suppress_tokens = {50}}, "a suppressed token id must be below 50, got 50"},
       {{.suppress_tokens = {-1}}, "a suppressed token id"},
-      {{.num_logprobs = 101}, "logprobs must be between 0 and 100, got 101"},
+      {{.num_logprobs = 101}, "logprobs must be from 0 to 100, got 101"},
       {{.num_logprobs = -2}, "logprobs"},
   };
   for (const BadParams& bad : cases) {

@@ -23,12 +23,6 @@ std::vector<ScheduledSequence> schedule_step(std::span<const SequenceState> sequ
   return scheduled;
 }
 
-bool Admission::can_ever_fit(const BlockCounts& need) const {
-  for (size_t kind = 0; kind < need.size(); ++kind)
-    if (need[kind] > capacity_[kind]) return false;
-  return true;
-}
-
 bool Admission::try_admit(const BlockCounts& need) {
   for (size_t kind = 0; kind < need.size(); ++kind)
     if (promised_[kind] + need[kind] > capacity_[kind]) return false;

@@ -35,7 +35,6 @@ class Admission {
   using BlockCounts = std::array<int64_t, model::kNumAttentionKinds>;
   explicit Admission(BlockCounts capacity) : capacity_(capacity) {}
 
-  bool can_ever_fit(const BlockCounts& need) const;
   bool try_admit(const BlockCounts& need);  // false: not now
   void release(const BlockCounts& need);
 

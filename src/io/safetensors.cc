@@ -189,8 +189,9 @@ Status TensorStore::add_shards(const std::string& folder, const std::string& ind
   }
   for (const auto [name, file] : weight_map)
     if (find(name) == nullptr)
-      return invalid(str_cat(index_path, ": tensor ", quote(name),
-                             " is not in the shard that should hold it"));
+      return invalid(
+          str_cat(index_path, ": tensor ", quote(name),
+                  " is in none of its shards; the index and the shards do not belong together"));
   return {};
 }
 

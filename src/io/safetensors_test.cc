@@ -221,7 +221,7 @@ TEST(TensorStore, LyingIndexesAreRefused) {
   EXPECT_THAT(with_map(R"({"a":"1.safetensors","b":"gone.safetensors"})"),
               HasSubstr("shard gone.safetensors is missing"));
   EXPECT_THAT(with_map(R"({"a":"1.safetensors","b":"1.safetensors"})"),
-              HasSubstr("tensor \"b\" is not in the shard"));
+              HasSubstr("tensor \"b\" is in none of its shards"));
   EXPECT_THAT(with_map(R"({"a":"1.safetensors","x":"same.safetensors"})"),
               HasSubstr("\"a\" is also in another shard"));
   for (const char* name : {"../x", "/etc/passwd", "a/b", "", "x\\u0000y"})

@@ -202,15 +202,6 @@ inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t h
   return tokens * top_k * (2 * hidden + 2 * width);
 }
 
-// What running an entry takes, for the share of a roofline. Attention counts keys once per row that
-// sees them, although rows of one piece share the read.
-struct Cost {
-  double bytes = 0;  // read and written
-  double flops = 0;
-};
-Cost cost(const LinearArgs& args);
-Cost cost(const AttentionArgs& args);
-
 struct Table {
   const char* name = "";  // "reference", "AVX3_DL", …
   void (*embed)(Queue, const EmbedArgs&) = nullptr;

@@ -47,6 +47,7 @@ void Batch::add(const Model& model, const KvSequence& sequence, std::span<const 
     if (!wanted.empty() && wanted.front() == i) {
       wanted = wanted.subspan(1);
       logit_rows.push_back(static_cast<int32_t>(rows.size() - 1));
+      logit_ids.push_back(ids.back());
       append_row(logit_row_set, rows, static_cast<size_t>(rows.size() - 1));
     }
   }
@@ -66,6 +67,7 @@ Batch shape_only_batch(int64_t tokens, int64_t logits) {
   };
   batch.ids.resize(static_cast<size_t>(tokens));
   batch.logit_rows.resize(static_cast<size_t>(logits));
+  batch.logit_ids.resize(static_cast<size_t>(logits));
   fill(batch.rows, tokens);
   fill(batch.logit_row_set, logits);
   for (PackedTables& tables : batch.tables) tables.slots.resize(static_cast<size_t>(tokens));

@@ -34,7 +34,8 @@ struct Batch {
   std::vector<int32_t> ids;         // [T] embedding rows (placeholders already replaced)
   RowSet rows;                      // [T]
   std::vector<int32_t> logit_rows;  // [R] rows whose logits are wanted, rising
-  RowSet logit_row_set;             // [R] the same rows' entries of `rows`
+  std::vector<int32_t> logit_ids;   // [R] the same rows' entries of `ids`
+  RowSet logit_row_set;             // [R] and of `rows`
   std::array<PackedTables, kNumAttentionKinds> tables;
 
   int64_t num_tokens() const { return rows.size(); }

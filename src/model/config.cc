@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "model/layer_plan.h"
 
 namespace gemma4::model {
 namespace {
@@ -257,12 +258,9 @@ void check_layers(Fields& fields, const TextConfig& text) {
           "per_layer_config",
           str_cat("layer ", i, " has another head_dim than the layers of its type before it"));
   }
-  const int64_t first_shared = text.num_hidden_layers - text.num_kv_shared_layers;
+  const int64_t first_shared = first_shared_layer(text);
   for (int64_t i = first_shared; i < text.num_hidden_layers; ++i) {
-    int64_t donor = first_shared - 1;
-    while (donor >= 0 &&
-           text.layer_types[static_cast<size_t>(donor)] != text.layer_types[static_cast<size_t>(i)])
-      --donor;
+    const int64_t donor = kv_donor(text, i);
     if (donor < 0)
       return (void)fields.fail<bool>(
           "num_kv_shared_layers",

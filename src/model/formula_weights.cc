@@ -3,11 +3,10 @@
 #include <cmath>
 
 #include "base/dtype.h"
+#include "base/splitmix.h"
 
 namespace gemma4::model {
 namespace {
-
-constexpr uint64_t kGolden = 0x9E3779B97F4A7C15u;
 
 template <typename... Names>
 bool is_any(std::string_view leaf, Names... names) {
@@ -23,11 +22,8 @@ uint64_t fnv1a_64(std::string_view text) {
 }
 
 float formula_unit(uint64_t name_hash, uint64_t index) {
-  uint64_t z = name_hash + (index + 1) * kGolden;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  z ^= z >> 31;
-  return static_cast<float>(z >> 40) * 0x1p-23f - 1.0f;
+  const uint64_t bits = splitmix(name_hash + (index + 1) * kSplitMixStep);
+  return static_cast<float>(bits >> 40) * 0x1p-23f - 1.0f;
 }
 
 OffsetScale formula_offset_scale(std::string_view name, std::span<const int64_t> shape) {

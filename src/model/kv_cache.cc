@@ -13,9 +13,8 @@ int64_t blocks_for(int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlock
 
 }  // namespace
 
-KvCache::KvCache(const TextConfig& text, const std::vector<LayerPlan>& plans, BlockCounts blocks)
-    : window_(text.sliding_window) {
-  for (const LayerPlan& plan : plans) {
+KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.sliding_window) {
+  for (const LayerPlan& plan : plan_layers(text)) {
     Storage storage;
     if (plan.owns_kv) {
       const auto floats = static_cast<size_t>(blocks[static_cast<size_t>(index_of(plan.kind))] *
@@ -41,9 +40,9 @@ KvCache::BlockCounts KvCache::blocks_needed(const TextConfig& text, int64_t leng
   return {std::min(blocks_for(length), rolling), blocks_for(length)};
 }
 
-int64_t KvCache::block_bytes(const std::vector<LayerPlan>& plans, AttentionKind kind) {
+int64_t KvCache::block_bytes(const TextConfig& text, AttentionKind kind) {
   int64_t floats = 0;
-  for (const LayerPlan& plan : plans)
+  for (const LayerPlan& plan : plan_layers(text))
     if (plan.owns_kv && plan.kind == kind)
       floats += 2 * plan.num_kv_heads * plan.head_dim * kBlockTokens;
   return floats * static_cast<int64_t>(sizeof(float));
@@ -117,7 +116,7 @@ int64_t KvCache::slot(const BlockTable& table, int64_t position) {
   return table.blocks[static_cast<size_t>(block)] * kBlockTokens + position % kBlockTokens;
 }
 
-kernels::KvLayer KvCache::layer(int layer) const {
+kernels::KvLayer KvCache::layer(int layer) {
   const Storage& storage = storage_[static_cast<size_t>(kv_layer_[static_cast<size_t>(layer)])];
   return {storage.k.get(), storage.v.get(), storage.heads, storage.head_dim, kBlockTokens};
 }

@@ -36,13 +36,13 @@ class KvCache {
   using BlockCounts = std::array<int64_t, kNumAttentionKinds>;
 
   // Reserves address space for `blocks` of each kind; pages are touched as they are used.
-  KvCache(const TextConfig& text, const std::vector<LayerPlan>& plans, BlockCounts blocks);
+  KvCache(const TextConfig& text, BlockCounts blocks);
 
   // Blocks that one sequence of `length` tokens, fed in chunks of at most `chunk`, needs at its
   // peak.
   static BlockCounts blocks_needed(const TextConfig& text, int64_t length, int64_t chunk);
   // Bytes of one block of a kind, over all its layers.
-  static int64_t block_bytes(const std::vector<LayerPlan>& plans, AttentionKind kind);
+  static int64_t block_bytes(const TextConfig& text, AttentionKind kind);
 
   // Makes room for `tokens` more positions. False (and nothing changed) when a pool is exhausted.
   bool reserve(KvSequence& sequence, int64_t tokens);
@@ -56,7 +56,7 @@ class KvCache {
   // Physical slot of a stored or reserved position.
   static int64_t slot(const BlockTable& table, int64_t position);
   // The storage that layer `layer` reads: its own or its donor's.
-  kernels::KvLayer layer(int layer) const;
+  kernels::KvLayer layer(int layer);
   int64_t free_blocks(AttentionKind kind) const {
     return static_cast<int64_t>(free_[static_cast<size_t>(index_of(kind))].size());
   }

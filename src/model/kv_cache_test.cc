@@ -63,7 +63,7 @@ TEST(KvCache, RandomLivesKeepEveryInvariant) {
     const TextConfig text = small_config(window);
     const KvCache::BlockCounts capacity = {static_cast<int64_t>(1 + random() % 30),
                                            static_cast<int64_t>(1 + random() % 30)};
-    KvCache cache(text, plan_layers(text), capacity);
+    KvCache cache(text, capacity);
     std::vector<KvSequence> sequences(1 + random() % 4);
     for (int i = 0; i < 60; ++i) {
       KvSequence& sequence = sequences[random() % sequences.size()];
@@ -121,7 +121,7 @@ TEST(KvCache, BlocksNeededIsEnoughForEveryWayToFeedASequence) {
     const auto length = static_cast<int64_t>(1 + random() % 900);
     const TextConfig text = small_config(window);
     const auto need = KvCache::blocks_needed(text, length, chunk);
-    KvCache cache(text, plan_layers(text), need);
+    KvCache cache(text, need);
     KvSequence sequence;
     while (sequence.length < length) {
       const int64_t tokens = std::min<int64_t>(length - sequence.length,
@@ -138,7 +138,7 @@ TEST(KvCache, BlocksNeededIsEnoughForEveryWayToFeedASequence) {
 
 TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
   const TextConfig text = small_config(100);
-  KvCache cache(text, plan_layers(text), {4, 40});
+  KvCache cache(text, {4, 40});
   KvSequence sequence;
   for (int64_t i = 0; i < 2000; ++i) {
     ASSERT_TRUE(cache.reserve(sequence, 1));
@@ -151,7 +151,7 @@ TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
 
 TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
   const TextConfig text = small_config(64);
-  const KvCache cache(text, plan_layers(text), {3, 3});
+  KvCache cache(text, {3, 3});
   const BlockTable table{2, {7, 4}};
   EXPECT_EQ(KvCache::slot(table, 128), 7 * 64);
   EXPECT_EQ(KvCache::slot(table, 191), 7 * 64 + 63);
@@ -164,9 +164,8 @@ TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
   EXPECT_NE(cache.layer(0).k, cache.layer(1).k);
   EXPECT_EQ(cache.layer(3).heads, 2);
   EXPECT_EQ(cache.layer(3).head_dim, 8);
-  const auto plans = plan_layers(text);
-  EXPECT_EQ(KvCache::block_bytes(plans, AttentionKind::kSliding), 2 * 1 * 4 * 64 * 4);
-  EXPECT_EQ(KvCache::block_bytes(plans, AttentionKind::kFull), 2 * 2 * 8 * 64 * 4);
+  EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kSliding), 2 * 1 * 4 * 64 * 4);
+  EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kFull), 2 * 2 * 8 * 64 * 4);
 }
 
 TEST(KvCacheDeathTest, PositionsWithoutABlockAreABug) {
@@ -174,7 +173,7 @@ TEST(KvCacheDeathTest, PositionsWithoutABlockAreABug) {
   EXPECT_DEATH(KvCache::slot(table, 127), "internal error");
   EXPECT_DEATH(KvCache::slot(table, 192), "internal error");
   const TextConfig text = small_config(64);
-  KvCache cache(text, plan_layers(text), {3, 3});
+  KvCache cache(text, {3, 3});
   KvSequence sequence;
   EXPECT_DEATH((void)cache.truncate(sequence, 1), "internal error");
 }

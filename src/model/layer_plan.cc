@@ -10,6 +10,13 @@ int64_t first_shared_layer(const TextConfig& text) {
   return text.num_hidden_layers - text.num_kv_shared_layers;
 }
 
+int64_t kv_donor(const TextConfig& text, int64_t layer) {
+  const auto kind = text.layer_types[static_cast<size_t>(layer)];
+  int64_t donor = first_shared_layer(text) - 1;
+  while (donor >= 0 && text.layer_types[static_cast<size_t>(donor)] != kind) --donor;
+  return donor;
+}
+
 std::vector<LayerPlan> plan_layers(const TextConfig& text) {
   const int64_t first_shared = first_shared_layer(text);
   std::vector<LayerPlan> plans;
@@ -20,13 +27,8 @@ std::vector<LayerPlan> plan_layers(const TextConfig& text) {
     plan.head_dim = text.layer_head_dims[static_cast<size_t>(i)];
     plan.num_kv_heads = text.layer_kv_heads[static_cast<size_t>(i)];
     plan.owns_kv = i < first_shared;
-    plan.kv_layer = plan.index;
-    if (!plan.owns_kv) {
-      plan.kv_layer = static_cast<int>(first_shared) - 1;
-      while (plan.kv_layer >= 0 && plans[static_cast<size_t>(plan.kv_layer)].kind != plan.kind)
-        --plan.kv_layer;
-      G4_CHECK_LE(0, plan.kv_layer);  // parse_config has checked it
-    }
+    plan.kv_layer = plan.owns_kv ? plan.index : static_cast<int>(kv_donor(text, i));
+    G4_CHECK_LE(0, plan.kv_layer);  // parse_config has checked it
     plan.value_is_key = text.attention_k_eq_v && plan.kind == AttentionKind::kFull;
     plan.intermediate_size =
         text.intermediate_size * (text.use_double_wide_mlp && !plan.owns_kv ? 2 : 1);

@@ -23,6 +23,10 @@ struct LayerPlan {
 // One plan per layer. The donor of a shared layer is the last layer of its type that owns K and V.
 std::vector<LayerPlan> plan_layers(const TextConfig& text);
 
+// The layer whose keys and values `layer` (>= first_shared_layer) reads: the last one of its kind
+// that owns some; -1 if there is none.
+int64_t kv_donor(const TextConfig& text, int64_t layer);
+
 // The first layer that shares K and V, or the number of layers. Layers from here on write no cache:
 // prompt tokens whose logits nobody wants may stop before it (the exact prompt shortcut).
 int64_t first_shared_layer(const TextConfig& text);

@@ -21,7 +21,7 @@ struct Step {
   const Context& ctx;
   const Model& model;
   const Batch& batch;
-  const KvCache& cache;
+  KvCache& cache;
   Rows rows;
 };
 
@@ -113,10 +113,12 @@ View decoder_layer(const Step& s, const Layer& layer, View x, View per_layer, in
         ops::rms_norm(ctx, experts(s, layer, x), layer.post_feedforward_layernorm_2);
     h = ops::add(ctx, dense, routed);
   }
-  x = ops::add(ctx, x, ops::rms_norm(ctx, h, layer.post_feedforward_layernorm));
+  h = ops::rms_norm(ctx, h, layer.post_feedforward_layernorm);
 
-  if (per_layer) x = ops::add(ctx, x, gate_per_layer(s, layer, x, per_layer, slice));
-  return ops::scale(ctx, x, layer.layer_scalar);  // the whole stream, not just this layer's update
+  // The scalar multiplies the whole stream, not just this layer's update.
+  if (!per_layer) return ops::add(ctx, x, h, layer.layer_scalar);
+  x = ops::add(ctx, x, h);
+  return ops::add(ctx, x, gate_per_layer(s, layer, x, per_layer, slice), layer.layer_scalar);
 }
 
 // Per-layer inputs of layers [begin, begin + layers): embedding e [T, D] and ids -> [T, layers, P].
@@ -147,15 +149,9 @@ void run_layers(const Step& s, View x, View per_layer, int64_t begin, int64_t en
   }
 }
 
-std::vector<int32_t> ids_of_logit_rows(const Batch& batch) {
-  std::vector<int32_t> ids;
-  for (const int32_t row : batch.logit_rows) ids.push_back(batch.ids[static_cast<size_t>(row)]);
-  return ids;
-}
-
 }  // namespace
 
-View text_forward(const Context& ctx, const Model& model, const Batch& batch, const KvCache& cache,
+View text_forward(const Context& ctx, const Model& model, const Batch& batch, KvCache& cache,
                   const ForwardOptions& options) {
   const TextConfig& text = model.config().text;
   const TextWeights& w = model.weights();
@@ -182,10 +178,10 @@ View text_forward(const Context& ctx, const Model& model, const Batch& batch, co
 
   if (!all_rows) x = ops::gather_rows(ctx, x, batch.logit_rows);  // [R, D]
   if (split < num_layers) {
-    const std::vector<int32_t> late_ids = ids_of_logit_rows(batch);
     step.rows = make_rows(ctx, model, batch, batch.logit_row_set);
     if (has_per_layer)
-      per_layer = per_layer_inputs(step, late_embedding, late_ids, split, num_layers - split);
+      per_layer =
+          per_layer_inputs(step, late_embedding, batch.logit_ids, split, num_layers - split);
     run_layers(step, x, per_layer, split, num_layers);
   }
   x = ops::rms_norm(ctx, x, w.norm);
@@ -197,7 +193,7 @@ View text_forward(const Context& ctx, const Model& model, const Batch& batch, co
   return logits;
 }
 
-size_t workspace_bytes(const Model& model, const KvCache& cache, int64_t tokens, int64_t logits,
+size_t workspace_bytes(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,
                        const ForwardOptions& options) {
   const auto measure = [&](int64_t rows, int64_t wanted) {
     Arena arena = Arena::measuring();

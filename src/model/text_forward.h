@@ -17,12 +17,12 @@ struct ForwardOptions {
 // Runs the rows of `batch`, reads and writes `cache`, and returns the logits [R, V] of its logit
 // rows in the step arena (an empty view when R = 0). Probes: "text.hidden" (layer = index, before
 // that layer; after the final norm layer = L), "text.per_layer_inputs", "text.logits".
-View text_forward(const ops::Context& ctx, const Model& model, const Batch& batch,
-                  const KvCache& cache, const ForwardOptions& options = {});
+View text_forward(const ops::Context& ctx, const Model& model, const Batch& batch, KvCache& cache,
+                  const ForwardOptions& options = {});
 
 // Bytes of step arena that a batch of at most `tokens` rows and `logits` logit rows needs: a dry
 // run.
-size_t workspace_bytes(const Model& model, const KvCache& cache, int64_t tokens, int64_t logits,
+size_t workspace_bytes(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,
                        const ForwardOptions& options = {});
 
 }  // namespace gemma4::model

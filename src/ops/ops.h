@@ -42,7 +42,7 @@ struct KeyRange {
   const int32_t* sequence;      // [T]
   const int32_t* table_offset;  // [B]
   const int32_t* table_first;   // [B]
-  const int32_t* block_table;
+  const int32_t* block_table;   // all sequences' blocks, one after the other
 };
 
 View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids,
@@ -50,8 +50,9 @@ View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids
 View rms_norm(const Context& ctx, View x, const Norm& norm);   // like x
 View linear(const Context& ctx, View x, const Linear& layer);  // [T, in] -> [T, out]
 Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
-                std::span<const float> inv_freq);
+                std::span<const float> inv_freq);               // [T], [Dh/2] -> two of [T, Dh/2]
 void apply_rope(const Context& ctx, View x, const Rope& rope);  // [T, heads, Dh], in place
+// k, v [T, Hkv, Dh] to the slots [T] of the cache
 void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
               std::span<const int32_t> slots);
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
@@ -64,14 +65,16 @@ View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  //
 View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
 // gelu(gate) ⊙ per_layer[:, index, :]; gate [T, P], per_layer [T, layers, P] -> [T, P]
 View gate_per_layer(const Context& ctx, View gate, View per_layer, int64_t index);  // [T, P]
+// RMS of context [T, L, P] plus the table's rows [T, L · P], from `column` on -> [T, L, P]; see
+// kernels::CombinePerLayerArgs
 View combine_per_layer(const Context& ctx, View context, std::span<const int32_t> ids,
                        const Matrix& table, int64_t column, const Norm& norm, float table_scale,
-                       float combine_scale);  // [T, L, P]
+                       float combine_scale);
 // logits [T, E], expert_scale [E]: the top_k experts of each row
 Routing route(const Context& ctx, View logits, const float* expert_scale, int64_t top_k);
+// x [T, D], gate_up [E · 2F, D], down [E · D, F] -> [T, D]
 View experts(const Context& ctx, View x, const Routing& routing, const Matrix& gate_up,
-             const Matrix& down,
-             int64_t num_experts);  // [T, D]
+             const Matrix& down, int64_t num_experts);
 // Copies x over `target` (same size): the residual stream outlives the layer's scope.
 void assign(const Context& ctx, View target, View x);
 

@@ -178,7 +178,8 @@ void route(Queue, const RouteArgs& a) {
     float total = 0;
     for (int64_t e = 0; e < a.num_experts; ++e)
       total += chance[static_cast<size_t>(e)] = std::exp(logits[e] - max);
-    for (float& c : chance) c /= total;
+    // Damaged weights make NaN, which has no order; as zeros they still make every weight NaN.
+    for (float& c : chance) c = std::isnan(total) ? 0.0f : c / total;
     std::iota(order.begin(), order.end(), 0);
     std::partial_sort(order.begin(), order.begin() + a.top_k, order.end(),
                       [&](int32_t x, int32_t y) {

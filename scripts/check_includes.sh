@@ -10,6 +10,7 @@ cd "${1:-$(dirname "$0")/..}"
 
 rules='
 base:
+json:    base
 io:      base
 text:    base io
 media:   base
@@ -17,7 +18,8 @@ quant:   base
 kernels: base quant
 ops:     base quant kernels/table.h
 model:   base io quant ops
-chat:    base text
+chat:      base json text
+constrain: base json text
 engine:  base text model ops kernels/table.h kernels/registry.h
 train:   base io text model ops
 server:  base io media chat engine

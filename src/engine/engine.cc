@@ -227,9 +227,26 @@ std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) cons
   const auto& stops = request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sequence.tokens.back()) != stops.end())
     return FinishReason::kStop;
+  if (request.constraint != nullptr && request.constraint->finished()) return FinishReason::kStop;
   const auto generated = static_cast<int64_t>(sequence.tokens.size() - request.prompt.size());
   if (generated >= request.max_tokens) return FinishReason::kLength;
   return std::nullopt;
+}
+
+SampledToken Engine::next_token(const Sequence& sequence, std::span<const float> logits) {
+  const Request& request = sequence.request;
+  if (request.constraint != nullptr) {
+    allowed_.assign((logits.size() + 31) / 32, ~0u);
+    request.constraint->mask(allowed_);
+  }
+  const std::span<const int32_t> tokens(sequence.tokens);
+  const SampledToken token =
+      sample(logits, request.sampling, tokens.first(request.prompt.size()),
+             tokens.subspan(request.prompt.size()), static_cast<int64_t>(tokens.size()),
+             request.constraint != nullptr ? std::span<const uint32_t>(allowed_)
+                                           : std::span<const uint32_t>());
+  if (request.constraint != nullptr) request.constraint->accept(token.id);
+  return token;
 }
 
 std::vector<Event> Engine::step() {
@@ -266,11 +283,7 @@ std::vector<Event> Engine::step() {
     const int64_t vocab_size = model_->config().text.vocab_size;
     const std::span<const float> scores(logits.f32() + row++ * vocab_size,
                                         static_cast<size_t>(vocab_size));
-    const std::span<const int32_t> tokens(sequence.tokens);
-    const size_t prompt_tokens = sequence.request.prompt.size();
-    const SampledToken token =
-        sample(scores, sequence.request.sampling, tokens.first(prompt_tokens),
-               tokens.subspan(prompt_tokens), static_cast<int64_t>(tokens.size()));
+    const SampledToken token = next_token(sequence, scores);
     sequence.tokens.push_back(token.id);
     const auto reason = finish_reason(sequence);
     events.push_back({sequence.id, token, reason});

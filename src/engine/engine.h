@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "base/token_constraint.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "kernels/table.h"
@@ -44,6 +45,8 @@ struct Request {
   SamplingParams sampling;
   std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
   bool keep = false;                    // keep the cache after the end, until release()
+  // What the answer may consist of; null: anything. This request's own.
+  std::shared_ptr<TokenConstraint> constraint = {};
   // A kept sequence whose cached prefix may be reused; it is consumed.
   std::optional<SequenceId> continue_from;
 };
@@ -103,6 +106,7 @@ class Engine {
   Status check(const Request& request) const;
   void reuse_prefix(Sequence& sequence);
   void admit();
+  SampledToken next_token(const Sequence& sequence, std::span<const float> logits);
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
   std::optional<FinishReason> finish_reason(const Sequence& sequence) const;
@@ -117,6 +121,7 @@ class Engine {
   std::unique_ptr<Arena> arena_;
   MemoryPlan memory_;
   std::deque<Sequence> waiting_;
+  std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked
   std::vector<Sequence> running_;        // in order of arrival
   std::map<SequenceId, Sequence> kept_;  // finished, cache still there
   SequenceId next_id_ = 1;

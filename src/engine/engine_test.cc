@@ -248,5 +248,45 @@ TEST(Engine, TheMemoryPlanCountsWhatItHolds) {
   EXPECT_EQ(small->num_threads(), 2);
 }
 
+// Allows only ids divisible by 7 and ends after `length` of them.
+class Sevens : public TokenConstraint {
+ public:
+  explicit Sevens(int length) : left_(length) {}
+  void mask(std::span<uint32_t> bits) override {
+    for (size_t i = 0; i < bits.size() * 32; ++i)
+      if (i % 7 != 0) bits[i / 32] &= ~(1u << (i % 32));
+  }
+  void accept(int32_t id) override {
+    EXPECT_EQ(id % 7, 0);
+    --left_;
+  }
+  bool finished() const override { return left_ == 0; }
+
+ private:
+  int left_;
+};
+
+TEST(Engine, AConstraintBindsItsRequestOnly) {
+  const auto engine = make({.context_tokens = 100, .max_sequences = 2});
+  const SequenceId bound =
+      engine
+          ->submit(
+              {.prompt = prompt(9), .max_tokens = 50, .constraint = std::make_shared<Sevens>(5)})
+          .value();
+  const SequenceId free = engine->submit({.prompt = prompt(9), .max_tokens = 20}).value();
+  bool free_left_the_sevens = false;
+  int bound_tokens = 0;
+  while (engine->has_work())
+    for (const Event& event : engine->step()) {
+      if (event.sequence == free) free_left_the_sevens |= event.token->id % 7 != 0;
+      if (event.sequence != bound) continue;
+      EXPECT_EQ(event.token->id % 7, 0);
+      ++bound_tokens;
+      EXPECT_EQ(event.finish.has_value(), bound_tokens == 5);
+    }
+  EXPECT_EQ(bound_tokens, 5);
+  EXPECT_TRUE(free_left_the_sevens);
+}
+
 }  // namespace
 }  // namespace gemma4::engine

@@ -46,6 +46,16 @@ void apply_penalties(std::vector<float>& logits, const SamplingParams& params,
   }
 }
 
+void apply_mask(std::vector<float>& logits, std::span<const uint32_t> allowed) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const bool may = (allowed[i / 32] >> (i % 32) & 1) != 0;
+    // Damaged weights make NaN, to which even a forbidden token would not lose.
+    logits[i] = !may                    ? kNever
+                : std::isnan(logits[i]) ? std::numeric_limits<float>::lowest()
+                                        : logits[i];
+  }
+}
+
 bool changes_logits(const SamplingParams& params) {
   return !params.logit_bias.empty() || !params.suppress_tokens.empty() ||
          params.repetition_penalty != 1.0f || params.presence_penalty != 0 ||
@@ -107,7 +117,10 @@ int32_t draw(std::vector<Candidate> candidates, const SamplingParams& params, do
       sum += mass[kept];
     kept = std::max<size_t>(kept, 1);
   }
-  while (kept > 1 && mass[kept - 1] < static_cast<double>(params.min_p) * mass[0]) --kept;
+  // What may never come has no mass and must not be the one that rounding leaves over.
+  while (kept > 1 &&
+         (mass[kept - 1] == 0 || mass[kept - 1] < static_cast<double>(params.min_p) * mass[0]))
+    --kept;
 
   double kept_mass = 0;
   for (size_t i = 0; i < kept; ++i) kept_mass += mass[i];
@@ -177,15 +190,16 @@ Status validate(const SamplingParams& params, int64_t vocab_size) {
 
 SampledToken sample(std::span<const float> logits, const SamplingParams& params,
                     std::span<const int32_t> prompt, std::span<const int32_t> generated,
-                    int64_t position) {
+                    int64_t position, std::span<const uint32_t> allowed) {
   G4_CHECK(!logits.empty());
   std::vector<float> changed;
   std::span<const float> scores = logits;
-  if (changes_logits(params)) {
+  if (changes_logits(params) || !allowed.empty()) {
     changed.assign(logits.begin(), logits.end());
     for (const int32_t id : params.suppress_tokens) changed[static_cast<size_t>(id)] = kNever;
     for (const auto& [id, bias] : params.logit_bias) changed[static_cast<size_t>(id)] += bias;
     apply_penalties(changed, params, prompt, generated);
+    if (!allowed.empty()) apply_mask(changed, allowed);
     scores = changed;
   }
   SampledToken token;

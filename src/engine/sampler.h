@@ -58,10 +58,11 @@ struct SampledToken {
 };
 
 // Draws the token at `position` (0-based, in the whole sequence). `prompt` and `generated` are the
-// tokens before it. `logits` [V] are not changed.
+// tokens before it. `logits` [V] are not changed. `allowed`: bit i % 32 of word i / 32 says whether
+// id i may be drawn, at least one is set; empty: all may.
 SampledToken sample(std::span<const float> logits, const SamplingParams& params,
                     std::span<const int32_t> prompt, std::span<const int32_t> generated,
-                    int64_t position);
+                    int64_t position, std::span<const uint32_t> allowed = {});
 
 // A number in [0, 1) that depends on the two keys alone; 24 bits, so it is exact in float32.
 double uniform(uint64_t seed, uint64_t position);

@@ -322,5 +322,29 @@ TEST(SamplerValidation, NamesTheParameterItsRangeAndTheValue) {
   EXPECT_THAT(validate(none, 50).error().message, HasSubstr("leaves no token"));
 }
 
+// Only allowed ids come, at any temperature, also from weights that are damaged.
+TEST(Sampler, AMaskIsNeverLeft) {
+  constexpr size_t kVocab = 70;
+  std::mt19937 random(5);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits = random_logits(static_cast<uint32_t>(round), kVocab, 20);
+    if (round % 3 == 0) logits[random() % kVocab] = std::numeric_limits<float>::quiet_NaN();
+    if (round % 5 == 0) std::fill(logits.begin(), logits.end(), NAN);
+    std::vector<uint32_t> allowed((kVocab + 31) / 32);
+    for (size_t count = random() % 4 + 1; count > 0; --count) {
+      const size_t id = random() % kVocab;
+      allowed[id / 32] |= 1u << (id % 32);
+    }
+    for (const float temperature : {0.0f, 0.3f, 100.0f}) {
+      const SamplingParams params{.temperature = temperature,
+                                  .top_k = round % 2 == 0 ? 0 : 64,
+                                  .top_p = 1.0f,
+                                  .seed = static_cast<uint64_t>(round)};
+      const auto id = static_cast<size_t>(sample(logits, params, {}, {}, round, allowed).id);
+      ASSERT_TRUE((allowed[id / 32] >> (id % 32) & 1) != 0) << "round " << round;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gemma4::engine

@@ -1,0 +1,24 @@
+// What an answer may continue with: the border between the engine, which samples, and whoever knows
+// the form the answer must have.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace gemma4 {
+
+// The state of one answer. Not thread-safe; called by the engine's thread only.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+
+  // Clears the bits of ids that may not come next. `bits` arrives all set: id i is bit i % 32 of
+  // word i / 32. At least one id stays allowed unless finished().
+  virtual void mask(std::span<uint32_t> bits) = 0;
+  // Takes the id that was sampled; it was allowed.
+  virtual void accept(int32_t id) = 0;
+  // The answer is complete; nothing may follow.
+  virtual bool finished() const = 0;
+};
+
+}  // namespace gemma4

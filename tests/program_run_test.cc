@@ -115,9 +115,9 @@ TEST(Run, InterruptKeepsTheAnswerSoFar) {
 }
 
 TEST(Run, InterruptedJsonIsStillJson) {
-  // The first token again and again. kEndless met a stop token in one of six such sleeps.
-  Process process({"run", "-p", "Hello!", "--json", "--verbose", "--temp", "0",
-                   "--frequency-penalty", "-100"});
+  // The first token again and again. kEndless met a stop token in one of seven such sleeps.
+  Process process(
+      {"run", "-p", "Hello!", "--json", "--verbose", "--temp", "0", "--frequency-penalty", "-100"});
   std::this_thread::sleep_for(milliseconds(700));  // nothing shows that it has begun
   process.send(SIGINT);
   const Outcome outcome = process.wait();

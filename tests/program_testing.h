@@ -21,8 +21,8 @@ namespace gemma4 {
 
 using Clock = std::chrono::steady_clock;
 
-// So hot that a stop token is one draw in thousands: an answer that is still going on when something
-// happens after a few words.
+// So hot that a stop token is one draw in thousands: an answer that still goes on after a few
+// words.
 inline const std::vector<std::string> kEndless = {"--temp", "100", "--top-k", "0", "--top-p", "1"};
 
 std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b);

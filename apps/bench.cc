@@ -102,10 +102,16 @@ class Bench {
     return engine_->submit(std::move(request));
   }
 
+  // Number of events of one step.
+  Result<int64_t> step() {
+    G4_ASSIGN_OR_RETURN(const auto events, engine_->step());
+    return static_cast<int64_t>(events.size());
+  }
+
   Result<double> time_prompt(int64_t prompt) {
     G4_ASSIGN_OR_RETURN([[maybe_unused]] const auto id, submit(prompt, 1, 0));
     const auto start = Clock::now();
-    while (engine_->has_work()) engine_->step();
+    while (engine_->has_work()) G4_RETURN_IF_ERROR(step());
     return static_cast<double>(prompt) /
            std::chrono::duration<double>(Clock::now() - start).count();
   }
@@ -126,13 +132,14 @@ class Bench {
                           submit(prompt, row.tokens + spare, static_cast<uint64_t>(i)));
       sequences.push_back(id);
     }
-    while (static_cast<int64_t>(engine_->step().size()) < row.batch) {
+    for (int64_t events = 0; events < row.batch;) {
+      G4_ASSIGN_OR_RETURN(events, step());
     }
     const auto start = Clock::now();
-    for (int64_t i = 0; i < row.tokens; ++i) engine_->step();
+    for (int64_t i = 0; i < row.tokens; ++i) G4_RETURN_IF_ERROR(step());
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     for (const engine::SequenceId id : sequences) engine_->cancel(id);
-    while (engine_->has_work()) engine_->step();
+    while (engine_->has_work()) G4_RETURN_IF_ERROR(step());
     return static_cast<double>(row.tokens * row.batch) / seconds;
   }
 
@@ -198,24 +205,43 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
     list.push_back(entry);
   }
   const nlohmann::ordered_json json = {{"model", arguments.model},
-                                       {"kernels", engine.kernel_name()},
-                                       {"threads", engine.num_threads()},
+                                       {"kernels", engine.device().table().name},
+                                       {"threads", engine.device().num_threads()},
                                        {"read_bandwidth_bytes_per_second", bandwidth},
                                        {"rows", list}};
   write_json(json);
 }
 
+// Bytes per second that reading weights can reach: reads on the CPU, reads and writes of a copy on
+// a card.
+Result<double> measure_bandwidth(kernels::Device* device, const EngineArguments& arguments) {
+  if (device == nullptr) {
+    ThreadPool pool(arguments.threads > 0 ? arguments.threads : ThreadPool::available_cpus(),
+                    ThreadPool::Pinning::kOneCpuEach);
+    return measure_read_bandwidth(pool);
+  }
+  constexpr size_t kBytes = size_t{1} << 30;
+  constexpr int kCopies = 10;
+  G4_ASSIGN_OR_RETURN(const auto from, device->allocate(kBytes));
+  G4_ASSIGN_OR_RETURN(const auto to, device->allocate(kBytes));
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    G4_RETURN_IF_ERROR(device->finish());
+    const auto start = Clock::now();
+    for (int n = 0; n < kCopies; ++n) device->copy(to.get(), from.get(), kBytes);
+    G4_RETURN_IF_ERROR(device->finish());
+    best = std::max(
+        best, 2.0 * kCopies * kBytes / std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder));
+  G4_ASSIGN_OR_RETURN(const auto device, open_device(arguments.engine.device));
+  G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get(), arguments.engine));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, device));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
-  double bandwidth = 0;
-  {
-    ThreadPool pool(
-        arguments.engine.threads > 0 ? arguments.engine.threads : ThreadPool::available_cpus(),
-        ThreadPool::Pinning::kOneCpuEach);
-    bandwidth = measure_read_bandwidth(pool);
-  }
   Bench bench(model, arguments);
   G4_RETURN_IF_ERROR(bench.run());
   if (bench.engine() == nullptr)
@@ -224,9 +250,9 @@ Status run(const Arguments& arguments) {
     print_json(bench.rows(), arguments, *bench.engine(), bandwidth);
     return {};
   }
-  std::printf("%s: %s per token, %d threads, kernels %s, memory reads at %s/s\n", folder.c_str(),
-              human_bytes(model->bytes_per_token()).c_str(), bench.engine()->num_threads(),
-              std::string(bench.engine()->kernel_name()).c_str(),
+  std::printf("%s: %s per token, %s, memory reads at %s/s\n", folder.c_str(),
+              human_bytes(model->bytes_per_token()).c_str(),
+              bench.engine()->device().name().c_str(),
               human_bytes(static_cast<uint64_t>(bandwidth)).c_str());
   print_table(bench.rows(), bandwidth);
   return {};

@@ -181,11 +181,10 @@ Status run(const ConversationArguments& arguments) {
   const engine::Engine& engine = conversation->engine();
   std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",
               conversation->model().folder.c_str());
-  std::printf("%s parameters, context of %s tokens, %d thread%s, %s kernels\n",
+  std::printf("%s parameters, context of %s tokens, %s\n",
               with_thousands(engine.model().text_size().parameters).c_str(),
               with_thousands(static_cast<uint64_t>(engine.options().context_tokens)).c_str(),
-              engine.num_threads(), engine.num_threads() == 1 ? "" : "s",
-              std::string(engine.kernel_name()).c_str());
+              engine.device().name().c_str());
   std::printf("/help lists the commands, Ctrl-D leaves\n\n");
   if (arguments.engine.verbose)
     std::fprintf(stderr, "memory: weights %s (mapped), cache %s, workspace %s\n",

@@ -80,7 +80,8 @@ class AnswerReader {
 }  // namespace
 
 Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArguments& arguments) {
-  G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device));
+  G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device)));
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(const engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));
@@ -162,7 +163,8 @@ Result<Answer> Conversation::generate(std::vector<int32_t> prompt, bool parse_ch
   bool stopped_by_text = false;
   while (engine_->has_work()) {
     if (stop && stop()) engine_->cancel(id);
-    for (const engine::Event& event : engine_->step()) {
+    G4_ASSIGN_OR_RETURN(const std::vector<engine::Event> events, engine_->step());
+    for (const engine::Event& event : events) {
       if (event.finish) answer.finish = *event.finish;
       if (!event.token || stopped_by_text) continue;
       if (answer.stats.completion_tokens == 0) answer.stats.prompt_seconds = seconds_since(start);

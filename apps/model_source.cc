@@ -84,10 +84,11 @@ Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
   return text::Tokenizer::load(path);
 }
 
-Result<LoadedModel> load_model(const std::string& argument) {
+Result<LoadedModel> load_model(const std::string& argument,
+                               std::shared_ptr<kernels::Device> device) {
   LoadedModel loaded;
   G4_ASSIGN_OR_RETURN(loaded.folder, resolve_model(argument));
-  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.folder));
+  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.folder, std::move(device)));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
   G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.folder));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.folder));

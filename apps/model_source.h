@@ -22,7 +22,9 @@ struct LoadedModel {
   model::GenerationDefaults generation;
   std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
 };
-Result<LoadedModel> load_model(const std::string& argument);
+// Weights go to `device`; null: they stay in the map.
+Result<LoadedModel> load_model(const std::string& argument,
+                               std::shared_ptr<kernels::Device> device);
 
 // tokenizer.json of a folder.
 Result<text::Tokenizer> load_tokenizer(const std::string& folder);

@@ -47,11 +47,16 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
   command.add_flag("--verbose", arguments.verbose, "Say what is going on, on stderr");
 }
 
+Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device) {
+  if (device == "cpu") return std::shared_ptr<kernels::Device>();
+  auto card = kernels::open_cuda_device();
+  if (card.ok()) return card;
+  if (device == "auto") return std::shared_ptr<kernels::Device>();
+  return card.error().with_context("--device " + device);
+}
+
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model) {
-  if (arguments.device == "cuda")
-    return Error{ErrorCode::kUnsupported,
-                 "--device cuda: this build has no CUDA kernels; use --device cpu"};
   if (arguments.kv_type != "f32")
     return Error{
         ErrorCode::kUnsupported,
@@ -65,8 +70,7 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   engine::EngineOptions options;
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
-  options.num_threads = arguments.threads;
-  options.pinning = ThreadPool::Pinning::kOneCpuEach;
+  options.cpu = {.num_threads = arguments.threads, .pinning = ThreadPool::Pinning::kOneCpuEach};
   return options;
 }
 

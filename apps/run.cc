@@ -41,13 +41,12 @@ void print_stats(const Answer& answer, const Conversation& conversation) {
   const AnswerStats& s = answer.stats;
   std::fprintf(stderr,
                "prompt %lld tokens in %.2f s; %lld tokens at %.1f tokens/s; finish: %s; seed %llu; "
-               "kernels %s, %d threads\n",
+               "%s\n",
                static_cast<long long>(s.prompt_tokens), s.prompt_seconds,
                static_cast<long long>(s.completion_tokens), s.tokens_per_second(),
                std::string(engine::name_of(answer.finish)).c_str(),
                static_cast<unsigned long long>(conversation.sampling().seed),
-               std::string(conversation.engine().kernel_name()).c_str(),
-               conversation.engine().num_threads());
+               conversation.engine().device().name().c_str());
 }
 
 // Streams the answer to stdout; a thought goes to stderr, dimmed on a terminal, so that stdout

@@ -8,29 +8,37 @@
 namespace gemma4::apps {
 
 Result<TextRunner> TextRunner::create(std::shared_ptr<const model::Model> model, int num_threads) {
-  G4_ASSIGN_OR_RETURN(kernels::Table kernels, kernels::default_table());
-  return TextRunner(std::move(model), kernels, num_threads);
+  std::shared_ptr<kernels::Device> device = model->device();
+  if (device == nullptr) {
+    G4_ASSIGN_OR_RETURN(device, kernels::open_cpu_device({.num_threads = num_threads}));
+  }
+  return TextRunner(std::move(model), std::move(device));
 }
 
-TextRunner::TextRunner(std::shared_ptr<const model::Model> model, kernels::Table kernels,
-                       int num_threads)
-    : model_(std::move(model)),
-      kernels_(kernels),
-      pool_(std::make_unique<ThreadPool>(num_threads > 0 ? num_threads
-                                                         : ThreadPool::available_cpus())) {}
+TextRunner::TextRunner(std::shared_ptr<const model::Model> model,
+                       std::shared_ptr<kernels::Device> device)
+    : model_(std::move(model)), device_(std::move(device)) {}
 
-std::vector<float> TextRunner::logits(std::span<const int32_t> ids,
-                                      std::span<const int32_t> positions, int64_t chunk,
-                                      const model::ForwardOptions& options,
-                                      ops::Probe* probe) const {
+Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
+                                              std::span<const int32_t> positions, int64_t chunk,
+                                              const model::ForwardOptions& options,
+                                              ops::Probe* probe) const {
   const model::TextConfig& text = model_->config().text;
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
-  model::KvCache cache(text, model::KvCache::blocks_needed(text, count, chunk));
+  G4_ASSIGN_OR_RETURN(
+      auto cache,
+      model::KvCache::create(text, model::KvCache::blocks_needed(text, count, chunk), *device_));
   const auto most_logits = std::min<int64_t>(chunk, static_cast<int64_t>(positions.size()));
-  Arena arena(model::workspace_bytes(*model_, cache, chunk, most_logits, options));
-  const ops::Context ctx{
-      .kernels = &kernels_, .queue = {pool_.get()}, .arena = &arena, .probe = probe};
+  const size_t workspace_bytes = model::workspace_bytes(*model_, chunk, most_logits, options);
+  G4_ASSIGN_OR_RETURN(const auto workspace, device_->allocate(workspace_bytes));
+  Arena arena(workspace.get(), workspace_bytes);
+  model::InputBuffer inputs(*device_);
+  const ops::Context ctx{.kernels = &device_->table(),
+                         .queue = device_->queue(),
+                         .arena = &arena,
+                         .device = device_.get(),
+                         .probe = probe};
 
   std::vector<float> result;
   model::KvSequence sequence;
@@ -44,11 +52,17 @@ std::vector<float> TextRunner::logits(std::span<const int32_t> ids,
     model::Batch batch;
     batch.add(*model_, sequence,
               ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted);
+    G4_ASSIGN_OR_RETURN(const model::StepInputs placed, inputs.place(batch));
     arena.reset();
-    const View logits = model::text_forward(ctx, *model_, batch, cache, options);
-    if (logits) result.insert(result.end(), logits.f32(), logits.f32() + logits.size());
+    const View logits = model::text_forward(ctx, *model_, placed, cache, options);
+    if (logits) {
+      result.resize(result.size() + static_cast<size_t>(logits.size()));
+      device_->download(result.data() + result.size() - logits.size(), logits.data,
+                        static_cast<size_t>(logits.size()) * sizeof(float));
+    }
     cache.commit(sequence, tokens);
   }
+  G4_RETURN_IF_ERROR(device_->finish());
   return result;
 }
 

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/thread_pool.h"
-#include "kernels/table.h"
+#include "kernels/device.h"
 #include "model/model.h"
 #include "model/text_forward.h"
 
@@ -17,23 +16,23 @@ namespace gemma4::apps {
 
 class TextRunner {
  public:
-  // `num_threads` 0 = one per CPU. Kernels are the machine's default ones (see kernels/registry.h).
+  // On the model's device, or else the CPU with `num_threads` (0 = one per CPU).
   static Result<TextRunner> create(std::shared_ptr<const model::Model> model, int num_threads);
-  TextRunner(std::shared_ptr<const model::Model> model, kernels::Table kernels, int num_threads);
+  TextRunner(std::shared_ptr<const model::Model> model, std::shared_ptr<kernels::Device> device);
 
   // Feeds `ids` from position 0 in chunks of at most `chunk` tokens and returns the logits
-  // [positions, V] at `positions` (rising).
-  std::vector<float> logits(std::span<const int32_t> ids, std::span<const int32_t> positions,
-                            int64_t chunk, const model::ForwardOptions& options = {},
-                            ops::Probe* probe = nullptr) const;
+  // [positions, V] at `positions` (rising). Errors: those of the device.
+  Result<std::vector<float>> logits(std::span<const int32_t> ids,
+                                    std::span<const int32_t> positions, int64_t chunk,
+                                    const model::ForwardOptions& options = {},
+                                    ops::Probe* probe = nullptr) const;
 
   const model::Model& model() const { return *model_; }
   const std::shared_ptr<const model::Model>& shared_model() const { return model_; }
 
  private:
   std::shared_ptr<const model::Model> model_;
-  kernels::Table kernels_;
-  std::unique_ptr<ThreadPool> pool_;
+  std::shared_ptr<kernels::Device> device_;
 };
 
 }  // namespace gemma4::apps

@@ -24,6 +24,7 @@ struct Arguments {
   std::string golden;
   std::string tokenizer;
   std::string cases;
+  std::string device = "auto";
   VerifyOptions options;
   bool json = false;
 };
@@ -64,7 +65,8 @@ void print_json(const std::vector<KeyResult>& results) {
 
 Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder));
+  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, std::move(device)));
   const std::string golden_path =
       arguments.golden.empty() ? folder + "/golden.safetensors" : arguments.golden;
   auto opened = io::TensorStore::open(golden_path);
@@ -124,6 +126,7 @@ Command add_verify(CLI::App& app) {
   command->add_option("--tolerance", arguments->options.tolerance, "Largest relative error")
       ->capture_default_str()
       ->check(number("above 0", [](double v) { return v > 0; }));
+  add_device_argument(*command, arguments->device);
   add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =
       command->add_option("--tokenizer", arguments->tokenizer,

@@ -149,10 +149,11 @@ class Verifier {
   }
 
   // Every value of one forward over `ids`, all layers over all rows.
-  Values observe(const std::vector<int32_t>& ids, const std::vector<int32_t>& positions) const {
+  Result<Values> observe(const std::vector<int32_t>& ids,
+                         const std::vector<int32_t>& positions) const {
     Recorder recorder;
-    runner_.logits(ids, positions, static_cast<int64_t>(ids.size()), {.prompt_shortcut = false},
-                   &recorder);
+    G4_RETURN_IF_ERROR(runner_.logits(ids, positions, static_cast<int64_t>(ids.size()),
+                                      {.prompt_shortcut = false}, &recorder));
     return recorder.take();
   }
 
@@ -194,7 +195,7 @@ class Verifier {
     if (!std::is_sorted(positions.begin(), positions.end(), std::less_equal<>()))
       return Error{ErrorCode::kInvalidData, "key positions must rise"};
     Recorder recorder({"text.logits", last_hidden_key()});
-    runner_.logits(ids, positions, kChunk, {}, &recorder);
+    G4_RETURN_IF_ERROR(runner_.logits(ids, positions, kChunk, {}, &recorder));
     return recorder.take();
   }
 
@@ -212,8 +213,8 @@ class Verifier {
     G4_ASSIGN_OR_RETURN(const std::vector<float> states, io::read_floats(tensor));
     LayerByLayer probe(states, text.num_hidden_layers);
     const auto positions = all_positions(ids.size());
-    runner_.logits(ids, positions, static_cast<int64_t>(ids.size()), {.prompt_shortcut = false},
-                   &probe);
+    G4_RETURN_IF_ERROR(runner_.logits(ids, positions, static_cast<int64_t>(ids.size()),
+                                      {.prompt_shortcut = false}, &probe));
     result.relative_error = probe.worst();
     return {};
   }
@@ -228,16 +229,18 @@ class Verifier {
     if (expected.size() <= tokens.size())
       return Error{ErrorCode::kInvalidData, "is not longer than its prompt"};
     engine::EngineOptions engine_options{.context_tokens = static_cast<int64_t>(expected.size()),
-                                         .num_threads = options_.num_threads};
+                                         .cpu = {.num_threads = options_.num_threads}};
     G4_ASSIGN_OR_RETURN(const auto engine,
                         engine::Engine::create(runner_.shared_model(), engine_options));
     engine::Request request{.prompt = tokens,
                             .max_tokens = static_cast<int64_t>(expected.size() - tokens.size())};
     request.sampling.temperature = 0;
     G4_ASSIGN_OR_RETURN([[maybe_unused]] const auto id, engine->submit(std::move(request)));
-    while (engine->has_work())
-      for (const engine::Event& event : engine->step())
+    while (engine->has_work()) {
+      G4_ASSIGN_OR_RETURN(const std::vector<engine::Event> events, engine->step());
+      for (const engine::Event& event : events)
         if (event.token) tokens.push_back(event.token->id);
+    }
     int64_t different = 0;
     for (size_t i = 0; i < expected.size(); ++i)
       different += i >= tokens.size() || tokens[i] != expected[i] ? 1 : 0;

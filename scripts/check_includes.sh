@@ -16,11 +16,11 @@ text:    base io
 media:   base
 quant:   base
 kernels: base quant
-ops:     base quant kernels/table.h
-model:   base io quant ops
+ops:     base quant kernels/table.h kernels/device.h
+model:   base io quant ops kernels/device.h
 chat:      base json text
 constrain: base json text
-engine:  base text model ops kernels/table.h kernels/registry.h
+engine:  base text model ops kernels/table.h kernels/device.h kernels/registry.h
 train:   base io text model ops
 server:  base io media chat engine
 '

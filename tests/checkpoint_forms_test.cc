@@ -109,7 +109,7 @@ class CheckpointForms : public testing::Test {
     std::vector<int32_t> positions(ids.size());
     std::iota(positions.begin(), positions.end(), 0);
     const auto shared = std::make_shared<const model::Model>(std::move(model).value());
-    const auto logits = TextRunner::create(shared, 1).value().logits(ids, positions, 64);
+    const auto logits = TextRunner::create(shared, 1).value().logits(ids, positions, 64).value();
     const auto reference = io::read_floats(*golden.find("text.logits")).value();
     double difference = 0;
     double norm = 0;

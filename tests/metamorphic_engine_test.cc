@@ -60,7 +60,7 @@ void collect(const std::vector<Event>& events, Outputs& outputs) {
 
 Outputs drain(Engine& engine) {
   Outputs outputs;
-  while (engine.has_work()) collect(engine.step(), outputs);
+  while (engine.has_work()) collect(engine.step().value(), outputs);
   return outputs;
 }
 
@@ -81,35 +81,38 @@ std::vector<std::vector<int32_t>> run_each(Engine& engine, const std::vector<Req
 
 TEST_P(MetamorphicEngine, TheBatchDoesNotChangeAnyonesTokens) {
   const std::vector<Request> requests = mixed_requests();
-  const auto alone = run_each(*make({.chunk_tokens = 512, .num_threads = 2}), requests);
+  const auto alone = run_each(*make({.chunk_tokens = 512, .cpu = {.num_threads = 2}}), requests);
   for (size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(static_cast<int64_t>(alone[i].size()), requests[i].max_tokens);
   const std::pair<int64_t, int64_t> shapes[] = {{4, 4}, {7, 2}, {16, 3}, {17, 4}, {64, 6}};
   for (const auto& [chunk, sequences] : shapes) {
-    const auto engine = make({.max_sequences = sequences, .chunk_tokens = chunk, .num_threads = 2});
+    const auto engine =
+        make({.max_sequences = sequences, .chunk_tokens = chunk, .cpu = {.num_threads = 2}});
     EXPECT_EQ(run_all(*engine, requests), alone) << sequences << " at once, steps of " << chunk;
   }
 }
 
 TEST_P(MetamorphicEngine, NeitherThreadsNorTheShortcutChangeTokens) {
   const std::vector<Request> requests = mixed_requests();
-  const auto expected = run_all(*make({.max_sequences = 3, .num_threads = 1}), requests);
+  const auto expected = run_all(*make({.max_sequences = 3, .cpu = {.num_threads = 1}}), requests);
   for (const int threads : {2, 3, 5})
-    EXPECT_EQ(run_all(*make({.max_sequences = 3, .num_threads = threads}), requests), expected)
+    EXPECT_EQ(run_all(*make({.max_sequences = 3, .cpu = {.num_threads = threads}}), requests),
+              expected)
         << threads << " threads";
   EXPECT_EQ(
-      run_all(*make({.max_sequences = 3, .num_threads = 2, .prompt_shortcut = false}), requests),
+      run_all(*make({.max_sequences = 3, .cpu = {.num_threads = 2}, .prompt_shortcut = false}),
+              requests),
       expected);
 }
 
 TEST_P(MetamorphicEngine, EveryKernelTableGivesTheSameGreedyTokens) {
   setenv("GEMMA4_KERNELS", "reference", 1);
   const std::vector<Request> requests = {greedy(prompt(7, 30), 40)};
-  const auto expected = run_all(*make({.num_threads = 2}), requests);
+  const auto expected = run_all(*make({.cpu = {.num_threads = 2}}), requests);
   for (const kernels::Table& table : kernels::all_cpu_tables()) {
     setenv("GEMMA4_KERNELS", table.name, 1);
-    const auto engine = make({.num_threads = 2});
-    EXPECT_EQ(engine->kernel_name(), table.name);
+    const auto engine = make({.cpu = {.num_threads = 2}});
+    EXPECT_EQ(engine->device().table().name, table.name);
     EXPECT_EQ(run_all(*engine, requests), expected) << table.name;
   }
   unsetenv("GEMMA4_KERNELS");
@@ -117,7 +120,7 @@ TEST_P(MetamorphicEngine, EveryKernelTableGivesTheSameGreedyTokens) {
 
 // A conversation: the second prompt begins with the first one and its answer.
 TEST_P(MetamorphicEngine, AContinuedPrefixEqualsAFreshStart) {
-  const auto engine = make({.chunk_tokens = 64, .num_threads = 2});
+  const auto engine = make({.chunk_tokens = 64, .cpu = {.num_threads = 2}});
   Request first = greedy(prompt(8, 100), 30);
   first.keep = true;
   const SequenceId kept = engine->submit(first).value();
@@ -132,12 +135,12 @@ TEST_P(MetamorphicEngine, AContinuedPrefixEqualsAFreshStart) {
   // Everything but the last token of the answer, which was never fed back.
   EXPECT_EQ(engine->reused_tokens(), 129);
   second.continue_from.reset();
-  EXPECT_EQ(continued, run_all(*make({.chunk_tokens = 64, .num_threads = 2}), {second}));
+  EXPECT_EQ(continued, run_all(*make({.chunk_tokens = 64, .cpu = {.num_threads = 2}}), {second}));
 }
 
 TEST_P(MetamorphicEngine, APrefixThatPartsIsReusedUpToThere) {
   for (const int64_t common : {1, 5, 63, 64, 65, 119, 120}) {
-    const auto engine = make({.chunk_tokens = 32, .num_threads = 2});
+    const auto engine = make({.chunk_tokens = 32, .cpu = {.num_threads = 2}});
     Request first = greedy(prompt(10, 120), 10);
     first.keep = true;
     const SequenceId kept = engine->submit(first).value();
@@ -155,43 +158,44 @@ TEST_P(MetamorphicEngine, APrefixThatPartsIsReusedUpToThere) {
     const int64_t window = engine->model().config().text.sliding_window;
     EXPECT_EQ(engine->reused_tokens(), expected - window + 1 >= 64 ? expected : 0) << common;
     second.continue_from.reset();
-    EXPECT_EQ(continued, run_all(*make({.num_threads = 2}), {second})) << common;
+    EXPECT_EQ(continued, run_all(*make({.cpu = {.num_threads = 2}}), {second})) << common;
   }
 }
 
 // Interrupted in the prompt or in the answer: what the cache holds by then is still good.
 TEST_P(MetamorphicEngine, ACancelledSequenceThatWasKeptContinuesLikeAFreshOne) {
   for (const int steps : {1, 2, 4, 60}) {
-    const auto engine = make({.chunk_tokens = 20, .num_threads = 2});
+    const auto engine = make({.chunk_tokens = 20, .cpu = {.num_threads = 2}});
     Request first = greedy(prompt(12, 50), 100);
     first.keep = true;
     const SequenceId kept = engine->submit(first).value();
-    for (int i = 0; i < steps; ++i) engine->step();
+    for (int i = 0; i < steps; ++i) engine->step().value();
     engine->cancel(kept);
-    engine->step();
+    engine->step().value();
     ASSERT_FALSE(engine->has_work());
     Request second = greedy(prompt(12, 70), 20);
     second.continue_from = kept;
     const auto continued = run_all(*engine, {second});
     EXPECT_EQ(engine->reused_tokens() > 0, steps < 60);  // by then its window has slid on
     second.continue_from.reset();
-    EXPECT_EQ(continued, run_all(*make({.num_threads = 2}), {second})) << steps << " steps";
+    EXPECT_EQ(continued, run_all(*make({.cpu = {.num_threads = 2}}), {second}))
+        << steps << " steps";
   }
 }
 
 TEST_P(MetamorphicEngine, CancellingOneLeavesTheOthersAlone) {
   const std::vector<Request> requests = mixed_requests();
-  const EngineOptions options{.max_sequences = 3, .chunk_tokens = 16, .num_threads = 2};
+  const EngineOptions options{.max_sequences = 3, .chunk_tokens = 16, .cpu = {.num_threads = 2}};
   const auto expected = run_all(*make(options), requests);
   for (const int steps : {0, 1, 3, 9, 20}) {
     const auto engine = make(options);
     std::vector<SequenceId> ids;
     for (const Request& request : requests) ids.push_back(engine->submit(request).value());
     Outputs outputs;
-    for (int i = 0; i < steps; ++i) collect(engine->step(), outputs);
+    for (int i = 0; i < steps; ++i) collect(engine->step().value(), outputs);
     engine->cancel(ids[1]);
     engine->cancel(ids[4]);
-    while (engine->has_work()) collect(engine->step(), outputs);
+    while (engine->has_work()) collect(engine->step().value(), outputs);
     for (const size_t i : {0, 2, 3, 5})
       EXPECT_EQ(outputs[ids[i]], expected[i]) << "request " << i << " after " << steps << " steps";
     for (const size_t i : {1, 4}) {  // what they got before is a prefix of what was to come

@@ -49,7 +49,10 @@ class Metamorphic : public ::testing::TestWithParam<const char*> {
   std::shared_ptr<const Model> model() const { return testing::load_tiny(GetParam()); }
   int64_t vocab_size() const { return model()->config().text.vocab_size; }
   TextRunner runner(int threads = 2) const {
-    return TextRunner(model(), kernels::all_cpu_tables().front(), threads);
+    return runner_with(kernels::all_cpu_tables().front(), threads);
+  }
+  TextRunner runner_with(const kernels::Table& table, int threads = 2) const {
+    return TextRunner(model(), kernels::make_cpu_device(table, {.num_threads = threads}));
   }
   std::vector<int32_t> tokens(uint64_t seed = 1, int64_t count = kTokens) const {
     return testing::random_tokens(seed, count, vocab_size());
@@ -61,20 +64,22 @@ TEST_P(Metamorphic, ChunkedEqualsWhole) {
   const auto ids = tokens();
   for (const bool shortcut : {true, false}) {
     const auto positions = every(kTokens, 7);
-    const auto whole = runner().logits(ids, positions, kTokens, {shortcut});
+    const auto whole = runner().logits(ids, positions, kTokens, {shortcut}).value();
     for (const int64_t chunk : kChunks)
-      expect_same(runner().logits(ids, positions, chunk, {shortcut}), whole,
+      expect_same(runner().logits(ids, positions, chunk, {shortcut}).value(), whole,
                   "chunks of " + std::to_string(chunk));
   }
 }
 
 TEST_P(Metamorphic, ThePromptShortcutIsExact) {
   const auto ids = tokens(2);
-  const auto all = runner().logits(ids, every(kTokens), kTokens, {.prompt_shortcut = false});
+  const auto all =
+      runner().logits(ids, every(kTokens), kTokens, {.prompt_shortcut = false}).value();
   for (const int64_t step : {int64_t{1}, int64_t{3}, kTokens}) {
     const auto positions = every(kTokens, step);
-    const auto with = runner().logits(ids, positions, kTokens, {.prompt_shortcut = true});
-    const auto without = runner().logits(ids, positions, kTokens, {.prompt_shortcut = false});
+    const auto with = runner().logits(ids, positions, kTokens, {.prompt_shortcut = true}).value();
+    const auto without =
+        runner().logits(ids, positions, kTokens, {.prompt_shortcut = false}).value();
     expect_same(with, without, "shortcut on and off, every " + std::to_string(step));
     const auto row = static_cast<size_t>(vocab_size());
     for (size_t i = 0; i < positions.size(); ++i)
@@ -86,18 +91,18 @@ TEST_P(Metamorphic, ThePromptShortcutIsExact) {
 
 TEST_P(Metamorphic, AnyNumberOfThreadsGivesTheSameBits) {
   const auto ids = tokens(3);
-  const auto one = runner(1).logits(ids, every(kTokens, 10), 64);
+  const auto one = runner(1).logits(ids, every(kTokens, 10), 64).value();
   for (const int threads : {2, 3, 5})
-    expect_same(runner(threads).logits(ids, every(kTokens, 10), 64), one,
+    expect_same(runner(threads).logits(ids, every(kTokens, 10), 64).value(), one,
                 std::to_string(threads) + " threads");
 }
 
 TEST_P(Metamorphic, EveryKernelTableAgreesWithTheReference) {
   const auto ids = tokens(4, 60);
-  const TextRunner reference(model(), kernels::reference_table(), 2);
-  const auto expected = reference.logits(ids, every(60), 60);
+  const TextRunner reference = runner_with(kernels::reference_table());
+  const auto expected = reference.logits(ids, every(60), 60).value();
   for (const kernels::Table& table : kernels::all_cpu_tables()) {
-    const auto out = TextRunner(model(), table, 2).logits(ids, every(60), 60);
+    const auto out = runner_with(table).logits(ids, every(60), 60).value();
     ASSERT_EQ(out.size(), expected.size());
     // Other orders of addition: float32 noise, which the layers amplify to a few 1e-5.
     EXPECT_LT(relative_error(out, expected), 1e-4) << table.name;
@@ -107,8 +112,8 @@ TEST_P(Metamorphic, EveryKernelTableAgreesWithTheReference) {
 // A step loop of its own: sequences of given tokens, advanced by random chunks in shared batches.
 struct Feeder {
   const Model& model;
-  kernels::Table kernels = kernels::all_cpu_tables().front();
-  ThreadPool pool{2};
+  std::shared_ptr<kernels::Device> device =
+      kernels::make_cpu_device(kernels::all_cpu_tables().front(), {.num_threads = 2});
   std::vector<std::vector<int32_t>> sequences;
   std::vector<std::vector<float>> logits;  // every position's
 
@@ -120,9 +125,8 @@ struct Feeder {
           model::KvCache::blocks_needed(text, static_cast<int64_t>(ids.size()), most_tokens);
       for (size_t kind = 0; kind < need.size(); ++kind) blocks[kind] += need[kind];
     }
-    model::KvCache cache(text, blocks);
-    Arena arena(model::workspace_bytes(model, cache,
-                                       most_tokens * static_cast<int64_t>(sequences.size()),
+    model::KvCache cache = model::KvCache::create(text, blocks, *device).value();
+    Arena arena(model::workspace_bytes(model, most_tokens * static_cast<int64_t>(sequences.size()),
                                        most_tokens * static_cast<int64_t>(sequences.size())));
     std::vector<model::KvSequence> kv(sequences.size());
     logits.assign(sequences.size(), {});
@@ -144,8 +148,9 @@ struct Feeder {
       }
       if (!parts.empty()) {
         arena.reset();
-        const ops::Context ctx{.kernels = &kernels, .queue = {&pool}, .arena = &arena};
-        const View out = model::text_forward(ctx, model, batch, cache);
+        const ops::Context ctx{
+            .kernels = &device->table(), .queue = device->queue(), .arena = &arena};
+        const View out = model::text_forward(ctx, model, model::host_inputs(batch), cache);
         const float* row = out.f32();
         for (const auto& [s, count] : parts) {
           logits[s].insert(logits[s].end(), row, row + count * out.cols());
@@ -173,7 +178,8 @@ TEST_P(Metamorphic, BatchEqualsSingle) {
     feeder.run(random, most_tokens);
     for (size_t s = 0; s < feeder.sequences.size(); ++s) {
       const auto length = static_cast<int64_t>(feeder.sequences[s].size());
-      expect_same(feeder.logits[s], runner().logits(feeder.sequences[s], every(length), length),
+      expect_same(feeder.logits[s],
+                  runner().logits(feeder.sequences[s], every(length), length).value(),
                   "sequence of " + std::to_string(length));
     }
   }

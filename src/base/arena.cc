@@ -19,8 +19,12 @@ void Arena::Free::operator()(std::byte* p) const {
 }
 
 Arena::Arena(size_t capacity_bytes)
-    : memory_(new (std::align_val_t{kAlignment}) std::byte[round_up(capacity_bytes)]),
+    : owned_(new (std::align_val_t{kAlignment}) std::byte[round_up(capacity_bytes)]),
+      memory_(owned_.get()),
       capacity_(round_up(capacity_bytes)) {}
+
+Arena::Arena(void* memory, size_t capacity_bytes)
+    : memory_(static_cast<std::byte*>(memory)), capacity_(capacity_bytes) {}
 
 Arena Arena::measuring() {
   Arena arena;
@@ -38,7 +42,7 @@ void* Arena::allocate(size_t bytes) {
   // A measuring arena has no memory; the address only has to be non-null.
   if (measuring_)
     return reinterpret_cast<void*>(kAlignment + offset);  // NOLINT: never dereferenced
-  return memory_.get() + offset;
+  return memory_ + offset;
 }
 
 }  // namespace gemma4

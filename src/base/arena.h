@@ -17,6 +17,8 @@ class Arena {
 
   explicit Arena(size_t capacity_bytes);
   static Arena measuring();
+  // Over memory of the caller, 64-byte aligned, of this program or of a device; never touched here.
+  Arena(void* memory, size_t capacity_bytes);
 
   // 64-byte aligned, uninitialised. Asking for more than the capacity is a bug and aborts.
   void* allocate(size_t bytes);
@@ -44,7 +46,8 @@ class Arena {
     void operator()(std::byte* p) const;
   };
   Arena() = default;
-  std::unique_ptr<std::byte[], Free> memory_;
+  std::unique_ptr<std::byte[], Free> owned_;
+  std::byte* memory_ = nullptr;
   size_t capacity_ = 0;
   size_t used_ = 0;
   size_t high_water_ = 0;

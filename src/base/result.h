@@ -24,6 +24,7 @@ enum class ErrorCode {
   kResourceExhausted,  // memory, disk, context or queue is full
   kIo,                 // the operating system refused
   kCancelled,          // the caller withdrew the request
+  kUnavailable,        // a device that is not there or has failed
 };
 
 struct Error {

@@ -1,12 +1,9 @@
 #include "engine/engine.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
-#include "kernels/registry.h"
 
 namespace gemma4::engine {
 namespace {
@@ -27,23 +24,23 @@ Engine::MemoryPlan plan_memory(const model::Model& model, const EngineOptions& o
   for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
     plan.kv_bytes += static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
                      static_cast<uint64_t>(model::KvCache::block_bytes(text, kind));
-  model::KvCache empty(text, {});
-  plan.workspace_bytes = model::workspace_bytes(model, empty, options.chunk_tokens,
-                                                options.max_sequences, {options.prompt_shortcut});
+  plan.workspace_bytes = model::workspace_bytes(model, options.chunk_tokens, options.max_sequences,
+                                                {options.prompt_shortcut});
   return plan;
 }
 
-// Pages are only touched as they fill, so the system would promise any amount and kill the program
-// in the middle of an answer. What cannot fit is refused at the start.
-Status check_memory(const Engine::MemoryPlan& plan, const EngineOptions& options) {
-  const auto physical = static_cast<uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES))) *
-                        static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  if (physical == 0 || plan.kv_bytes + plan.workspace_bytes <= physical) return {};
+// The CPU's pages are only touched as they fill, so the system would promise any amount and kill
+// the program in the middle of an answer. What cannot fit is refused at the start.
+Status check_memory(const Engine::MemoryPlan& plan, const EngineOptions& options,
+                    const kernels::Device& device) {
+  const uint64_t available = device.available_bytes();
+  if (available == 0 || plan.kv_bytes + plan.workspace_bytes <= available) return {};
   return Error{ErrorCode::kResourceExhausted,
                str_cat("keys and values of ", options.max_sequences, " x ", options.context_tokens,
                        " tokens need ", human_bytes(plan.kv_bytes), " and the working memory ",
-                       human_bytes(plan.workspace_bytes), ", this machine has ",
-                       human_bytes(physical), "; use a smaller context")};
+                       human_bytes(plan.workspace_bytes), ", this ",
+                       device.is_host() ? "machine has " : "card still has ",
+                       human_bytes(available), "; use a smaller context")};
 }
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
@@ -74,30 +71,37 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   if (options.chunk_tokens < options.max_sequences)
     return invalid(str_cat("a step of ", options.chunk_tokens, " tokens cannot hold ",
                            options.max_sequences, " sequences"));
-  if (options.num_threads < 0 || options.num_threads > 1024)
-    return invalid(str_cat("number of threads is ", options.num_threads, ", must be 1 to 1024"));
+  if (options.cpu.num_threads < 0 || options.cpu.num_threads > 1024)
+    return invalid(
+        str_cat("number of threads is ", options.cpu.num_threads, ", must be 1 to 1024"));
   EngineOptions clamped = options;  // no step is longer than all the sequences
   clamped.chunk_tokens =
       std::min(options.chunk_tokens, options.context_tokens * options.max_sequences);
+  std::shared_ptr<kernels::Device> device = model->device();
+  if (device == nullptr) {
+    G4_ASSIGN_OR_RETURN(device, kernels::open_cpu_device(options.cpu));
+  }
   const MemoryPlan memory = plan_memory(*model, clamped);
-  G4_RETURN_IF_ERROR(check_memory(memory, clamped));
-  G4_ASSIGN_OR_RETURN(kernels::Table kernels, kernels::default_table());
-  return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, kernels));
+  G4_RETURN_IF_ERROR(check_memory(memory, clamped, *device));
+  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(model->config().text,
+                                                         cache_capacity(*model, clamped), *device));
+  G4_ASSIGN_OR_RETURN(auto workspace, device->allocate(memory.workspace_bytes));
+  return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, std::move(device),
+                                            std::move(cache), std::move(workspace)));
 }
 
 Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-               const MemoryPlan& memory, kernels::Table kernels)
+               const MemoryPlan& memory, std::shared_ptr<kernels::Device> device,
+               model::KvCache cache, kernels::Device::Memory workspace)
     : model_(std::move(model)),
       options_(options),
-      kernels_(kernels),
-      pool_(std::make_unique<ThreadPool>(
-          options.num_threads > 0 ? options.num_threads : ThreadPool::available_cpus(),
-          options.pinning)),
-      capacity_(cache_capacity(*model_, options_)),
-      cache_(model_->config().text, capacity_),
-      admission_(capacity_),
-      arena_(std::make_unique<Arena>(memory.workspace_bytes)),
-      memory_(memory) {}
+      memory_(memory),
+      device_(std::move(device)),
+      cache_(std::move(cache)),
+      admission_(cache_capacity(*model_, options_)),
+      workspace_(std::move(workspace)),
+      arena_(workspace_.get(), memory.workspace_bytes),
+      inputs_(*device_) {}
 
 Status Engine::check(const Request& request) const {
   if (request.prompt.empty()) return invalid("the prompt is empty");
@@ -240,7 +244,7 @@ SampledToken Engine::next_token(const Sequence& sequence, std::span<const float>
     request.constraint->mask(allowed_);
   }
   const std::span<const int32_t> tokens(sequence.tokens);
-  const SampledToken token =
+  SampledToken token =
       sample(logits, request.sampling, tokens.first(request.prompt.size()),
              tokens.subspan(request.prompt.size()), static_cast<int64_t>(tokens.size()),
              request.constraint != nullptr ? std::span<const uint32_t>(allowed_)
@@ -249,7 +253,24 @@ SampledToken Engine::next_token(const Sequence& sequence, std::span<const float>
   return token;
 }
 
-std::vector<Event> Engine::step() {
+Result<std::span<const float>> Engine::forward(const model::Batch& batch) {
+  G4_ASSIGN_OR_RETURN(const model::StepInputs inputs, inputs_.place(batch));
+  arena_.reset();
+  const ops::Context ctx{.kernels = &device_->table(),
+                         .queue = device_->queue(),
+                         .arena = &arena_,
+                         .device = device_.get()};
+  const View logits = model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+  if (!logits) return std::span<const float>();
+  const auto count = static_cast<size_t>(logits.size());
+  if (device_->is_host()) return std::span<const float>(logits.f32(), count);
+  logits_.resize(count);
+  device_->download(logits_.data(), logits.data, count * sizeof(float));
+  G4_RETURN_IF_ERROR(device_->finish());
+  return std::span<const float>(logits_);
+}
+
+Result<std::vector<Event>> Engine::step() {
   std::vector<Event> events;
   finish_cancelled(events);
   admit();
@@ -270,20 +291,16 @@ std::vector<Event> Engine::step() {
                              static_cast<size_t>(entry.num_tokens)),
               std::span(&last, entry.wants_logits ? 1 : 0));
   }
-  arena_->reset();
-  const ops::Context ctx{.kernels = &kernels_, .queue = {pool_.get()}, .arena = arena_.get()};
-  const View logits = model::text_forward(ctx, *model_, batch, cache_, {options_.prompt_shortcut});
+  G4_ASSIGN_OR_RETURN(const std::span<const float> logits, forward(batch));
 
-  int64_t row = 0;
+  const auto vocab_size = static_cast<size_t>(model_->config().text.vocab_size);
+  size_t row = 0;
   std::vector<size_t> finished;
   for (const ScheduledSequence& entry : scheduled) {
     Sequence& sequence = running_[entry.index];
     cache_.commit(sequence.kv, entry.num_tokens);
     if (!entry.wants_logits) continue;
-    const int64_t vocab_size = model_->config().text.vocab_size;
-    const std::span<const float> scores(logits.f32() + row++ * vocab_size,
-                                        static_cast<size_t>(vocab_size));
-    const SampledToken token = next_token(sequence, scores);
+    const SampledToken token = next_token(sequence, logits.subspan(row++ * vocab_size, vocab_size));
     sequence.tokens.push_back(token.id);
     const auto reason = finish_reason(sequence);
     events.push_back({sequence.id, token, reason});

@@ -21,7 +21,8 @@
 #include "base/token_constraint.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
-#include "kernels/table.h"
+#include "kernels/device.h"
+#include "kernels/registry.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 #include "model/text_forward.h"
@@ -34,8 +35,8 @@ struct EngineOptions {
   int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
   int64_t max_sequences = 1;      // run at once
   int64_t chunk_tokens = 512;     // most tokens of one step
-  int num_threads = 0;            // 0 = one per CPU
-  ThreadPool::Pinning pinning = ThreadPool::Pinning::kNone;
+  // For a model in the program's own memory; a model on another device runs there.
+  kernels::CpuOptions cpu;
   bool prompt_shortcut = true;  // exact; off only for tests
 };
 
@@ -63,6 +64,7 @@ struct Event {
 class Engine {
  public:
   // Plans memory and reserves it. kInvalidArgument: a context beyond what the model was made for.
+  // kResourceExhausted: the plan does not fit; says what needs how much.
   static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
                                                 const EngineOptions& options);
 
@@ -75,8 +77,9 @@ class Engine {
   void release(SequenceId id);
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
-  // Runs one batch. Each submitted request gets exactly one event with a finish reason.
-  std::vector<Event> step();
+  // Runs one batch. Each submitted request gets exactly one event with a finish reason. Errors:
+  // kUnavailable when the device has failed; nothing runs after that.
+  Result<std::vector<Event>> step();
 
   // Tokens of the last admitted prompt that came from the cache; for display.
   int64_t reused_tokens() const { return reused_tokens_; }
@@ -89,8 +92,7 @@ class Engine {
   const MemoryPlan& memory_plan() const { return memory_; }
   const model::Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }
-  std::string_view kernel_name() const { return kernels_.name; }
-  int num_threads() const { return pool_->num_threads(); }
+  const kernels::Device& device() const { return *device_; }
 
  private:
   struct Sequence {
@@ -102,10 +104,12 @@ class Engine {
     bool cancelled = false;
   };
   Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
-         const MemoryPlan& memory, kernels::Table kernels);
+         const MemoryPlan& memory, std::shared_ptr<kernels::Device> device, model::KvCache cache,
+         kernels::Device::Memory workspace);
   Status check(const Request& request) const;
   void reuse_prefix(Sequence& sequence);
   void admit();
+  Result<std::span<const float>> forward(const model::Batch& batch);
   SampledToken next_token(const Sequence& sequence, std::span<const float> logits);
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
@@ -113,13 +117,14 @@ class Engine {
 
   std::shared_ptr<const model::Model> model_;
   EngineOptions options_;
-  kernels::Table kernels_;
-  std::unique_ptr<ThreadPool> pool_;
-  model::KvCache::BlockCounts capacity_;
+  MemoryPlan memory_;
+  std::shared_ptr<kernels::Device> device_;  // before all that holds its memory
   model::KvCache cache_;
   Admission admission_;
-  std::unique_ptr<Arena> arena_;
-  MemoryPlan memory_;
+  kernels::Device::Memory workspace_;
+  Arena arena_;
+  model::InputBuffer inputs_;
+  std::vector<float> logits_;  // of the step, where the device's memory cannot be read
   std::deque<Sequence> waiting_;
   std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked
   std::vector<Sequence> running_;        // in order of arrival

@@ -22,11 +22,11 @@ std::shared_ptr<const Model> tiny() {
 }
 
 std::unique_ptr<Engine> make(EngineOptions options) {
-  if (options.num_threads == 0) options.num_threads = 2;
+  if (options.cpu.num_threads == 0) options.cpu.num_threads = 2;
   auto engine = Engine::create(tiny(), options);
   EXPECT_TRUE(engine.ok()) << engine.error().message;
   return std::move(engine).value();
-}
+}  // namespace
 
 std::vector<int32_t> prompt(int64_t count) {
   std::vector<int32_t> ids;
@@ -59,7 +59,7 @@ void note(const std::vector<Event>& events, std::map<SequenceId, Outcome>& outco
 
 std::map<SequenceId, Outcome> drain(Engine& engine) {
   std::map<SequenceId, Outcome> outcomes;
-  while (engine.has_work()) note(engine.step(), outcomes);
+  while (engine.has_work()) note(engine.step().value(), outcomes);
   return outcomes;
 }
 
@@ -77,7 +77,8 @@ TEST(Engine, ImpossibleOptionsAreRefused) {
   EXPECT_THAT(create_error({.context_tokens = 64, .max_sequences = 8, .chunk_tokens = 7}),
               HasSubstr("a step of 7 tokens cannot hold 8 sequences"));
   EXPECT_THAT(create_error({.context_tokens = 64, .chunk_tokens = 0}), HasSubstr("step of 0"));
-  EXPECT_THAT(create_error({.context_tokens = 64, .num_threads = -1}), HasSubstr("threads is -1"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .cpu = {.num_threads = -1}}),
+              HasSubstr("threads is -1"));
 }
 
 TEST(Engine, ImpossibleRequestsAreRefusedAndLeaveNothingBehind) {
@@ -100,7 +101,7 @@ TEST(Engine, ImpossibleRequestsAreRefusedAndLeaveNothingBehind) {
   bad.sampling.top_p = 0;
   EXPECT_THAT(error_of(bad), HasSubstr("top_p"));
   EXPECT_FALSE(engine->has_work());
-  EXPECT_TRUE(engine->step().empty());
+  EXPECT_TRUE(engine->step().value().empty());
 }
 
 TEST(Engine, TheLongestPromptThatFitsGetsOneToken) {
@@ -118,7 +119,7 @@ TEST(Engine, GenerationStopsAtTheFirstStopToken) {
   std::vector<int32_t> ids;
   engine->submit(request).value();
   while (engine->has_work())
-    for (const Event& event : engine->step()) ids.push_back(event.token->id);
+    for (const Event& event : engine->step().value()) ids.push_back(event.token->id);
   const size_t first =
       static_cast<size_t>(std::find(ids.begin(), ids.end(), ids[20]) - ids.begin());
   request.stop_token_ids = {ids[20]};
@@ -136,16 +137,16 @@ TEST(Engine, CancelledRequestsEndOnceWithoutAToken) {
   const SequenceId waiting = engine->submit({.prompt = prompt(30), .max_tokens = 5}).value();
   const SequenceId survivor = engine->submit({.prompt = prompt(3), .max_tokens = 5}).value();
   std::map<SequenceId, Outcome> outcomes;
-  note(engine->step(), outcomes);
+  note(engine->step().value(), outcomes);
   engine->cancel(waiting);
   engine->cancel(running);
   engine->cancel(running);
   engine->cancel(999);
-  note(engine->step(), outcomes);
+  note(engine->step().value(), outcomes);
   EXPECT_EQ(outcomes[running].reason, FinishReason::kCancelled);
   EXPECT_EQ(outcomes[waiting].reason, FinishReason::kCancelled);
   EXPECT_EQ(outcomes[waiting].tokens, 0);
-  while (engine->has_work()) note(engine->step(), outcomes);
+  while (engine->has_work()) note(engine->step().value(), outcomes);
   EXPECT_EQ(outcomes[survivor].tokens, 5);
   engine->cancel(survivor);  // too late: nothing happens
   EXPECT_FALSE(engine->has_work());
@@ -174,14 +175,14 @@ TEST(Engine, EveryRequestEndsExactlyOnceUnderARandomLoad) {
       const SequenceId id = engine->submit(std::move(request)).value();
       limits[id] = limit;
       if (keep) kept.push_back(id);
-      for (size_t steps = random() % 6; steps > 0; --steps) note(engine->step(), outcomes);
+      for (size_t steps = random() % 6; steps > 0; --steps) note(engine->step().value(), outcomes);
       if (random() % 5 == 0) {
         cancelled.push_back(limits.begin()->first + random() % limits.size());
         engine->cancel(cancelled.back());
       }
       if (!kept.empty() && random() % 6 == 0) engine->release(kept[random() % kept.size()]);
     }
-    while (engine->has_work()) note(engine->step(), outcomes);
+    while (engine->has_work()) note(engine->step().value(), outcomes);
     for (const auto& [id, limit] : limits) {
       ASSERT_EQ(outcomes[id].endings, 1) << "request " << id << " of round " << round;
       if (outcomes[id].reason == FinishReason::kLength) {
@@ -245,7 +246,7 @@ TEST(Engine, TheMemoryPlanCountsWhatItHolds) {
   EXPECT_EQ(small->memory_plan().kv_bytes, sliding + full);
   EXPECT_EQ(large->memory_plan().kv_bytes, 2 * (2 * sliding + 10 * full));
   EXPECT_GT(large->memory_plan().workspace_bytes, 0u);
-  EXPECT_EQ(small->num_threads(), 2);
+  EXPECT_EQ(small->device().num_threads(), 2);
 }
 
 // Allows only ids divisible by 7 and ends after `length` of them.
@@ -277,7 +278,7 @@ TEST(Engine, AConstraintBindsItsRequestOnly) {
   bool free_left_the_sevens = false;
   int bound_tokens = 0;
   while (engine->has_work())
-    for (const Event& event : engine->step()) {
+    for (const Event& event : engine->step().value()) {
       if (event.sequence == free) free_left_the_sevens |= event.token->id % 7 != 0;
       if (event.sequence != bound) continue;
       EXPECT_EQ(event.token->id % 7, 0);
@@ -288,5 +289,5 @@ TEST(Engine, AConstraintBindsItsRequestOnly) {
   EXPECT_TRUE(free_left_the_sevens);
 }
 
-}  // namespace
+}  // namespace gemma4::engine
 }  // namespace gemma4::engine

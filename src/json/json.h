@@ -36,6 +36,7 @@ class Value {
   using Member = std::pair<std::string, Value>;
   using Object = std::vector<Member>;  // in the order of the text, names unique
 
+  // NOLINTBEGIN(google-explicit-constructor): a value is what it holds, as in {1, "a", true}
   Value() = default;  // null
   Value(std::nullptr_t) {}
   Value(bool value) : data_(value) {}
@@ -47,6 +48,7 @@ class Value {
   Value(const char* value) : data_(std::string(value)) {}
   Value(Array value) : data_(std::move(value)) {}
   Value(Object value) : data_(std::move(value)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
   bool is_bool() const { return std::holds_alternative<bool>(data_); }

@@ -21,4 +21,9 @@ Result<Table> default_table() {
                str_cat("GEMMA4_KERNELS=", forced, ": this machine and build have ", names)};
 }
 
+Result<std::shared_ptr<Device>> open_cpu_device(const CpuOptions& options) {
+  G4_ASSIGN_OR_RETURN(const Table table, default_table());
+  return make_cpu_device(table, options);
+}
+
 }  // namespace gemma4::kernels

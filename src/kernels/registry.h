@@ -1,13 +1,29 @@
-// Which kernel tables this build has, and which one this machine should use.
+// Which devices and kernel tables this build has, and which this machine should use.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/device.h"
 #include "kernels/table.h"
 
 namespace gemma4::kernels {
+
+struct CpuOptions {
+  int num_threads = 0;  // 0 = one per CPU
+  ThreadPool::Pinning pinning = ThreadPool::Pinning::kNone;
+};
+
+// The CPU with default_table(). Errors: those of default_table().
+Result<std::shared_ptr<Device>> open_cpu_device(const CpuOptions& options);
+// The CPU with a given table; for tests.
+std::shared_ptr<Device> make_cpu_device(const Table& table, const CpuOptions& options);
+
+// The first NVIDIA card. Errors: kUnsupported in a build without CUDA, kUnavailable without a card
+// or driver; both say so.
+Result<std::shared_ptr<Device>> open_cuda_device();
 
 // The scalar definitions: obviously right, never optimised, kept forever.
 const Table& reference_table();

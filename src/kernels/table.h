@@ -7,15 +7,17 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "base/thread_pool.h"
 #include "base/view.h"
 
 namespace gemma4::kernels {
 
-// Where a kernel runs. The CPU uses the pool; a GPU backend will keep its stream here.
+// Where a kernel runs: the threads of the CPU, or the stream of a card.
 struct Queue {
   ThreadPool* pool = nullptr;
+  void* stream = nullptr;
 };
 
 // out[t] = table[ids[t]] · scale
@@ -198,12 +200,13 @@ struct ExpertsArgs {
 
 inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t hidden,
                                         int64_t width) {
-  // Per (token, expert) pair: the gathered input, gate and up, and the output.
-  return tokens * top_k * (2 * hidden + 2 * width);
+  // Per (token, expert) pair: the gathered input, gate and up, their product, and the output.
+  return tokens * top_k * (2 * hidden + 3 * width);
 }
 
 struct Table {
   const char* name = "";  // "reference", "AVX3_DL", …
+  int64_t max_head_dim = std::numeric_limits<int64_t>::max();
   void (*embed)(Queue, const EmbedArgs&) = nullptr;
   void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;
   void (*rms_norm)(Queue, const RmsNormArgs&) = nullptr;

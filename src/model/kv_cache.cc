@@ -15,15 +15,7 @@ int64_t blocks_for(int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlock
 
 KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.sliding_window) {
   for (const LayerPlan& plan : plan_layers(text)) {
-    Storage storage;
-    if (plan.owns_kv) {
-      const auto floats = static_cast<size_t>(blocks[static_cast<size_t>(index_of(plan.kind))] *
-                                              plan.num_kv_heads * kBlockTokens * plan.head_dim);
-      // Not initialised: the pages of unused blocks are never touched.
-      storage = {std::make_unique_for_overwrite<float[]>(floats),
-                 std::make_unique_for_overwrite<float[]>(floats), plan.num_kv_heads, plan.head_dim};
-    }
-    storage_.push_back(std::move(storage));
+    storage_.push_back({.heads = plan.num_kv_heads, .head_dim = plan.head_dim});
     kv_layer_.push_back(plan.kv_layer);
   }
   for (const AttentionKind kind : kKinds) {
@@ -32,6 +24,23 @@ KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.slid
       list.push_back(
           static_cast<int32_t>(block - 1));  // handed out from the back: low numbers first
   }
+}
+
+KvCache KvCache::shape_only(const TextConfig& text) { return KvCache(text, {}); }
+
+Result<KvCache> KvCache::create(const TextConfig& text, BlockCounts blocks,
+                                kernels::Device& device) {
+  KvCache cache(text, blocks);
+  for (const LayerPlan& plan : plan_layers(text)) {
+    if (!plan.owns_kv) continue;
+    Storage& storage = cache.storage_[static_cast<size_t>(plan.index)];
+    const auto bytes = static_cast<size_t>(blocks[static_cast<size_t>(index_of(plan.kind))] *
+                                           plan.num_kv_heads * kBlockTokens * plan.head_dim) *
+                       sizeof(float);
+    G4_ASSIGN_OR_RETURN(storage.k, device.allocate(bytes));
+    G4_ASSIGN_OR_RETURN(storage.v, device.allocate(bytes));
+  }
+  return cache;
 }
 
 KvCache::BlockCounts KvCache::blocks_needed(const TextConfig& text, int64_t length, int64_t chunk) {
@@ -118,7 +127,8 @@ int64_t KvCache::slot(const BlockTable& table, int64_t position) {
 
 kernels::KvLayer KvCache::layer(int layer) {
   const Storage& storage = storage_[static_cast<size_t>(kv_layer_[static_cast<size_t>(layer)])];
-  return {storage.k.get(), storage.v.get(), storage.heads, storage.head_dim, kBlockTokens};
+  return {reinterpret_cast<float*>(storage.k.get()), reinterpret_cast<float*>(storage.v.get()),
+          storage.heads, storage.head_dim, kBlockTokens};
 }
 
 }  // namespace gemma4::model

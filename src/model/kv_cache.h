@@ -11,6 +11,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/result.h"
+#include "kernels/device.h"
 #include "model/config.h"
 #include "model/layer_plan.h"
 #include "ops/context.h"
@@ -35,8 +37,11 @@ class KvCache {
  public:
   using BlockCounts = std::array<int64_t, kNumAttentionKinds>;
 
-  // Reserves address space for `blocks` of each kind; pages are touched as they are used.
-  KvCache(const TextConfig& text, BlockCounts blocks);
+  // Takes memory of the device for `blocks` of each kind. Errors: kResourceExhausted.
+  static Result<KvCache> create(const TextConfig& text, BlockCounts blocks,
+                                kernels::Device& device);
+  // A cache without memory, to measure with.
+  static KvCache shape_only(const TextConfig& text);
 
   // Blocks that one sequence of `length` tokens, fed in chunks of at most `chunk`, needs at its
   // peak.
@@ -63,11 +68,12 @@ class KvCache {
 
  private:
   struct Storage {
-    std::unique_ptr<float[]> k;
-    std::unique_ptr<float[]> v;
+    kernels::Device::Memory k;
+    kernels::Device::Memory v;
     int64_t heads = 0;
     int64_t head_dim = 0;
   };
+  KvCache(const TextConfig& text, BlockCounts blocks);
   void drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed);
   std::vector<Storage> storage_;  // per layer; empty where the layer shares
   std::vector<int> kv_layer_;     // per layer: whose storage it reads

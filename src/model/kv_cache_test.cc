@@ -7,10 +7,18 @@
 #include <random>
 #include <set>
 
+#include "kernels/registry.h"
+
 namespace gemma4::model {
 namespace {
 
 constexpr AttentionKind kKinds[] = {AttentionKind::kSliding, AttentionKind::kFull};
+
+KvCache cache_of(const TextConfig& text, KvCache::BlockCounts blocks) {
+  static const auto device =
+      kernels::make_cpu_device(kernels::reference_table(), {.num_threads = 1});
+  return KvCache::create(text, blocks, *device).value();
+}
 
 TextConfig small_config(int64_t window) {
   TextConfig text;
@@ -63,7 +71,7 @@ TEST(KvCache, RandomLivesKeepEveryInvariant) {
     const TextConfig text = small_config(window);
     const KvCache::BlockCounts capacity = {static_cast<int64_t>(1 + random() % 30),
                                            static_cast<int64_t>(1 + random() % 30)};
-    KvCache cache(text, capacity);
+    KvCache cache = cache_of(text, capacity);
     std::vector<KvSequence> sequences(1 + random() % 4);
     for (int i = 0; i < 60; ++i) {
       KvSequence& sequence = sequences[random() % sequences.size()];
@@ -121,7 +129,7 @@ TEST(KvCache, BlocksNeededIsEnoughForEveryWayToFeedASequence) {
     const auto length = static_cast<int64_t>(1 + random() % 900);
     const TextConfig text = small_config(window);
     const auto need = KvCache::blocks_needed(text, length, chunk);
-    KvCache cache(text, need);
+    KvCache cache = cache_of(text, need);
     KvSequence sequence;
     while (sequence.length < length) {
       const int64_t tokens = std::min<int64_t>(length - sequence.length,
@@ -138,7 +146,7 @@ TEST(KvCache, BlocksNeededIsEnoughForEveryWayToFeedASequence) {
 
 TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
   const TextConfig text = small_config(100);
-  KvCache cache(text, {4, 40});
+  KvCache cache = cache_of(text, {4, 40});
   KvSequence sequence;
   for (int64_t i = 0; i < 2000; ++i) {
     ASSERT_TRUE(cache.reserve(sequence, 1));
@@ -151,7 +159,7 @@ TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
 
 TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
   const TextConfig text = small_config(64);
-  KvCache cache(text, {3, 3});
+  KvCache cache = cache_of(text, {3, 3});
   const BlockTable table{2, {7, 4}};
   EXPECT_EQ(KvCache::slot(table, 128), 7 * 64);
   EXPECT_EQ(KvCache::slot(table, 191), 7 * 64 + 63);
@@ -173,7 +181,7 @@ TEST(KvCacheDeathTest, PositionsWithoutABlockAreABug) {
   EXPECT_DEATH(KvCache::slot(table, 127), "internal error");
   EXPECT_DEATH(KvCache::slot(table, 192), "internal error");
   const TextConfig text = small_config(64);
-  KvCache cache(text, {3, 3});
+  KvCache cache = cache_of(text, {3, 3});
   KvSequence sequence;
   EXPECT_DEATH((void)cache.truncate(sequence, 1), "internal error");
 }

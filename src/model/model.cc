@@ -32,19 +32,21 @@ uint64_t bytes_of(const ops::Linear& layer) {
 
 }  // namespace
 
-Result<Model> Model::load(const std::string& path) {
+Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Device> device) {
   const std::string config_path = path + "/config.json";
   G4_ASSIGN_OR_RETURN(const std::string json, io::read_file(config_path, 16 << 20));
   auto config = parse_config(json);
   if (!config.ok()) return config.error().with_context(config_path);
   G4_ASSIGN_OR_RETURN(io::TensorStore store, io::TensorStore::open(path));
-  auto model = create(std::move(config).value(), std::move(store));
+  auto model = create(std::move(config).value(), std::move(store), std::move(device));
   if (!model.ok()) return model.error().with_context(path);
   return model;
 }
 
-Result<Model> Model::create(Config config, io::TensorStore store) {
+Result<Model> Model::create(Config config, io::TensorStore store,
+                            std::shared_ptr<kernels::Device> device) {
   Model model;
+  if (device != nullptr && !device->is_host()) model.device_ = std::move(device);
   model.config_ = std::move(config);
   model.store_ = std::move(store);
   G4_RETURN_IF_ERROR(model.bind());
@@ -70,12 +72,36 @@ Status Model::bind() {
           &layer.post_feedforward_layernorm_2, &layer.post_per_layer_input_norm})
       norm->eps = eps;
     auto& frequencies = inverse_frequencies_[static_cast<size_t>(index_of(layer.plan.kind))];
-    if (frequencies.empty())
-      frequencies = model::inverse_frequencies(
-          config_.text.rope_parameters[static_cast<size_t>(index_of(layer.plan.kind))],
-          layer.plan.head_dim);
+    if (!frequencies.empty()) continue;
+    if (device_ != nullptr && layer.plan.head_dim > device_->table().max_head_dim)
+      return Error{ErrorCode::kUnsupported,
+                   str_cat("heads of ", layer.plan.head_dim, " elements: ", device_->name(),
+                           " takes up to ", device_->table().max_head_dim)};
+    G4_ASSIGN_OR_RETURN(
+        frequencies,
+        place(model::inverse_frequencies(
+            config_.text.rope_parameters[static_cast<size_t>(index_of(layer.plan.kind))],
+            layer.plan.head_dim)));
   }
-  return {};
+  return device_ != nullptr ? device_->finish() : Status();
+}
+
+Result<const void*> Model::place(std::span<const std::byte> bytes) {
+  if (device_ == nullptr) return static_cast<const void*>(bytes.data());
+  G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes.size()));
+  device_->upload(memory.get(), bytes.data(), bytes.size());
+  placed_.push_back(std::move(memory));
+  return static_cast<const void*>(placed_.back().get());
+}
+
+Result<std::span<const float>> Model::place(std::vector<float> values) {
+  const size_t count = values.size();
+  if (device_ == nullptr) {
+    vectors_.push_back(std::move(values));
+    return std::span<const float>(vectors_.back());
+  }
+  G4_ASSIGN_OR_RETURN(const void* data, place(std::as_bytes(std::span(values))));
+  return std::span(static_cast<const float*>(data), count);
 }
 
 Status Model::bind_tensor(const TensorEntry& entry) {
@@ -93,12 +119,13 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
     **matrix = matrix_of(*tensor);
+    G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
   } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
-    const int64_t size = tensor->size();
-    vectors_.push_back(std::make_unique<float[]>(static_cast<size_t>(size)));
-    for (int64_t i = 0; i < size; ++i)
-      vectors_.back()[static_cast<size_t>(i)] = load_float(tensor->bytes.data(), tensor->dtype, i);
-    **vector = vectors_.back().get();
+    std::vector<float> values;
+    for (int64_t i = 0; i < tensor->size(); ++i)
+      values.push_back(load_float(tensor->bytes.data(), tensor->dtype, i));
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
+    **vector = placed.data();
   } else {
     *std::get<float*>(entry.target) = load_float(tensor->bytes.data(), tensor->dtype, 0);
   }

@@ -4,11 +4,13 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "io/safetensors.h"
+#include "kernels/device.h"
 #include "model/config.h"
 #include "model/weights.h"
 
@@ -17,17 +19,22 @@ namespace gemma4::model {
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors). Weights stay in the map:
-  // loading reads a few pages, not the file. Errors name the file and the tensor or key.
-  static Result<Model> load(const std::string& path);
+  // loading reads a few pages, not the file. With a device of its own memory they are copied there.
+  // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
+  static Result<Model> load(const std::string& path,
+                            std::shared_ptr<kernels::Device> device = nullptr);
   // The same from parts; for tests and fuzzing.
-  static Result<Model> create(Config config, io::TensorStore store);
+  static Result<Model> create(Config config, io::TensorStore store,
+                              std::shared_ptr<kernels::Device> device = nullptr);
 
   const Config& config() const { return config_; }
   const TextWeights& weights() const { return weights_; }
   // Inverse rotary frequencies of the layers of one kind, [Dh/2]; empty if there are none.
-  const std::vector<float>& inverse_frequencies(AttentionKind kind) const {
+  std::span<const float> inverse_frequencies(AttentionKind kind) const {
     return inverse_frequencies_[static_cast<size_t>(index_of(kind))];
   }
+  // Where the weights are; null: in the program's own memory, for any CPU device.
+  const std::shared_ptr<kernels::Device>& device() const { return device_; }
   // The id whose embedding row stands for `id`: the pad row at media placeholders, else `id`
   // itself.
   int32_t embedding_id(int32_t id) const;
@@ -49,12 +56,17 @@ class Model {
   Model() = default;
   Status bind();
   Status bind_tensor(const struct TensorEntry& entry);
+  // `bytes` where the device's kernels can read them.
+  Result<const void*> place(std::span<const std::byte> bytes);
+  Result<std::span<const float>> place(std::vector<float> values);
 
+  std::shared_ptr<kernels::Device> device_;  // first: the memory below is its
   Config config_;
   io::TensorStore store_;
   TextWeights weights_;
-  std::vector<std::unique_ptr<float[]>> vectors_;  // norms and scales, converted to float32
-  std::array<std::vector<float>, kNumAttentionKinds> inverse_frequencies_;
+  std::vector<kernels::Device::Memory> placed_;  // empty for weights in the program's memory
+  std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32
+  std::array<std::span<const float>, kNumAttentionKinds> inverse_frequencies_;
   Size text_size_;
   Size per_layer_table_size_;
 };

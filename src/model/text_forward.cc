@@ -20,16 +20,17 @@ struct Rows {
 struct Step {
   const Context& ctx;
   const Model& model;
-  const Batch& batch;
+  const StepInputs& inputs;
   KvCache& cache;
   Rows rows;
 };
 
-Rows make_rows(const Context& ctx, const Model& model, const Batch& batch, const RowSet& set) {
+Rows make_rows(const Context& ctx, const Model& model, const StepInputs& inputs,
+               const RowInputs& set) {
   Rows rows;
   for (const AttentionKind kind : {AttentionKind::kSliding, AttentionKind::kFull}) {
     const auto i = static_cast<size_t>(index_of(kind));
-    const PackedTables& tables = batch.tables[i];
+    const TableInputs& tables = inputs.tables[i];
     rows.rope[i] = ops::rope_table(ctx, set.positions, model.inverse_frequencies(kind));
     rows.keys[i] = {set.key_begin[i].data(),   set.key_end[i].data(),
                     set.sequence.data(),       tables.table_offset.data(),
@@ -61,7 +62,7 @@ View self_attention(const Step& s, const Layer& layer, View h) {
     const View k = ops::rms_norm(ctx, k_raw, w.k_norm);
     const View v = ops::rms_norm(ctx, v_raw, {.weight = nullptr, .eps = w.q_norm.eps});
     ops::apply_rope(ctx, k, s.rows.rope[kind]);
-    ops::store_kv(ctx, s.cache.layer(plan.index), k, v, s.batch.tables[kind].slots);
+    ops::store_kv(ctx, s.cache.layer(plan.index), k, v, s.inputs.tables[kind].slots);
   }
   const View out = ops::attention(ctx, q, s.cache.layer(plan.index), s.rows.keys[kind]);
   return ops::linear(ctx, out.reshaped({tokens, q_heads * plan.head_dim}), w.o_proj);
@@ -151,37 +152,37 @@ void run_layers(const Step& s, View x, View per_layer, int64_t begin, int64_t en
 
 }  // namespace
 
-View text_forward(const Context& ctx, const Model& model, const Batch& batch, KvCache& cache,
+View text_forward(const Context& ctx, const Model& model, const StepInputs& inputs, KvCache& cache,
                   const ForwardOptions& options) {
   const TextConfig& text = model.config().text;
   const TextWeights& w = model.weights();
   const int64_t num_layers = text.num_hidden_layers;
   const bool has_per_layer = text.hidden_size_per_layer_input > 0;
-  const bool all_rows = static_cast<int64_t>(batch.logit_rows.size()) == batch.num_tokens();
+  const bool all_rows = static_cast<int64_t>(inputs.logit_rows.size()) == inputs.num_tokens();
   // Layers from `split` on write no cache, so only the rows whose logits are wanted run them.
   const int64_t split =
       options.prompt_shortcut && !all_rows ? first_shared_layer(text) : num_layers;
 
-  View x = ops::embed(ctx, w.embed_tokens, batch.ids,
+  View x = ops::embed(ctx, w.embed_tokens, inputs.ids,
                       std::sqrt(static_cast<float>(text.hidden_size)));  // [T, D]
   // Copied before the layers overwrite x: the late layers' inputs are made from the embedding too.
-  const View late_embedding = split < num_layers && has_per_layer && !batch.logit_rows.empty()
-                                  ? ops::gather_rows(ctx, x, batch.logit_rows)
+  const View late_embedding = split < num_layers && has_per_layer && !inputs.logit_rows.empty()
+                                  ? ops::gather_rows(ctx, x, inputs.logit_rows)
                                   : View();
 
-  Step step{ctx, model, batch, cache, make_rows(ctx, model, batch, batch.rows)};
+  Step step{ctx, model, inputs, cache, make_rows(ctx, model, inputs, inputs.rows)};
   View per_layer;
-  if (has_per_layer) per_layer = per_layer_inputs(step, x, batch.ids, 0, split);  // [T, split, P]
+  if (has_per_layer) per_layer = per_layer_inputs(step, x, inputs.ids, 0, split);  // [T, split, P]
   ops::probe(ctx, "text.per_layer_inputs", -1, per_layer);
   run_layers(step, x, per_layer, 0, split);
-  if (batch.logit_rows.empty()) return {};
+  if (inputs.logit_rows.empty()) return {};
 
-  if (!all_rows) x = ops::gather_rows(ctx, x, batch.logit_rows);  // [R, D]
+  if (!all_rows) x = ops::gather_rows(ctx, x, inputs.logit_rows);  // [R, D]
   if (split < num_layers) {
-    step.rows = make_rows(ctx, model, batch, batch.logit_row_set);
+    step.rows = make_rows(ctx, model, inputs, inputs.logit_row_set);
     if (has_per_layer)
       per_layer =
-          per_layer_inputs(step, late_embedding, batch.logit_ids, split, num_layers - split);
+          per_layer_inputs(step, late_embedding, inputs.logit_ids, split, num_layers - split);
     run_layers(step, x, per_layer, split, num_layers);
   }
   x = ops::rms_norm(ctx, x, w.norm);
@@ -193,12 +194,14 @@ View text_forward(const Context& ctx, const Model& model, const Batch& batch, Kv
   return logits;
 }
 
-size_t workspace_bytes(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,
+size_t workspace_bytes(const Model& model, int64_t tokens, int64_t logits,
                        const ForwardOptions& options) {
+  KvCache cache = KvCache::shape_only(model.config().text);
   const auto measure = [&](int64_t rows, int64_t wanted) {
     Arena arena = Arena::measuring();
     const Context ctx{.arena = &arena};
-    text_forward(ctx, model, shape_only_batch(rows, wanted), cache, options);
+    const Batch batch = shape_only_batch(rows, wanted);
+    text_forward(ctx, model, host_inputs(batch), cache, options);
     return arena.high_water_bytes();
   };
   // Wanting the logits of every row takes another path than wanting those of fewer, and either may

@@ -1,9 +1,9 @@
 // The text decoder's forward pass, written once for every size, device, batch shape and precision.
 #pragma once
 
-#include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/step_inputs.h"
 #include "ops/ops.h"
 
 namespace gemma4::model {
@@ -14,15 +14,16 @@ struct ForwardOptions {
   bool prompt_shortcut = true;
 };
 
-// Runs the rows of `batch`, reads and writes `cache`, and returns the logits [R, V] of its logit
-// rows in the step arena (an empty view when R = 0). Probes: "text.hidden" (layer = index, before
-// that layer; after the final norm layer = L), "text.per_layer_inputs", "text.logits".
-View text_forward(const ops::Context& ctx, const Model& model, const Batch& batch, KvCache& cache,
-                  const ForwardOptions& options = {});
+// Runs the rows of a batch, whose arrays are `inputs`, reads and writes `cache`, and returns the
+// logits [R, V] of its logit rows in the step arena (an empty view when R = 0). Probes:
+// "text.hidden" (layer = index, before that layer; after the final norm layer = L),
+// "text.per_layer_inputs", "text.logits".
+View text_forward(const ops::Context& ctx, const Model& model, const StepInputs& inputs,
+                  KvCache& cache, const ForwardOptions& options = {});
 
 // Bytes of step arena that a batch of at most `tokens` rows and `logits` logit rows needs: a dry
 // run.
-size_t workspace_bytes(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,
+size_t workspace_bytes(const Model& model, int64_t tokens, int64_t logits,
                        const ForwardOptions& options = {});
 
 }  // namespace gemma4::model

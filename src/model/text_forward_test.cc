@@ -25,14 +25,21 @@ const Model& tiny(const std::string& name) {
   return *model;
 }
 
+const std::shared_ptr<kernels::Device>& device() {
+  static const auto device =
+      kernels::make_cpu_device(kernels::all_cpu_tables().front(), {.num_threads = 2});
+  return device;
+}
+
 KvCache cache_for(const Model& model, int64_t blocks = 4) {
-  return KvCache(model.config().text, {blocks, blocks});
+  return KvCache::create(model.config().text, {blocks, blocks}, *device()).value();
 }
 
 size_t measured(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,
                 const ForwardOptions& options) {
   Arena arena = Arena::measuring();
-  text_forward({.arena = &arena}, model, shape_only_batch(tokens, logits), cache, options);
+  const Batch batch = shape_only_batch(tokens, logits);
+  text_forward({.arena = &arena}, model, host_inputs(batch), cache, options);
   return arena.high_water_bytes();
 }
 
@@ -51,7 +58,7 @@ TEST_P(TextForward, WorkspaceIsEnoughForEverySmallerBatch) {
   for (const bool shortcut : {true, false})
     for (const int64_t tokens : {1, 2, 3, 8, 20})
       for (int64_t logits = 1; logits <= tokens; ++logits) {
-        const size_t planned = workspace_bytes(model(), cache, tokens, logits, {shortcut});
+        const size_t planned = workspace_bytes(model(), tokens, logits, {shortcut});
         size_t most = 0;
         for (int64_t t = 1; t <= tokens; ++t)
           for (int64_t r = 0; r <= std::min(t, logits); ++r)
@@ -96,10 +103,7 @@ std::unique_ptr<Run> run(const Model& model, int64_t tokens, std::vector<int32_t
                          const ForwardOptions& options) {
   auto result = std::make_unique<Run>();
   KvCache cache = cache_for(model);
-  ThreadPool pool(2);
-  const kernels::Table table = kernels::all_cpu_tables().front();
-  result->planned =
-      workspace_bytes(model, cache, tokens, static_cast<int64_t>(wanted.size()), options);
+  result->planned = workspace_bytes(model, tokens, static_cast<int64_t>(wanted.size()), options);
   Arena arena(result->planned);
   KvSequence sequence;
   EXPECT_TRUE(cache.reserve(sequence, tokens));
@@ -107,12 +111,12 @@ std::unique_ptr<Run> run(const Model& model, int64_t tokens, std::vector<int32_t
   std::iota(ids.begin(), ids.end(), 2);
   Batch batch;
   batch.add(model, sequence, ids, wanted);
-  const ops::Context ctx{.kernels = &table,
-                         .queue = {&pool},
+  const ops::Context ctx{.kernels = &device()->table(),
+                         .queue = device()->queue(),
                          .arena = &arena,
                          .probe = &result->probe,
                          .tape = &result->tape};
-  const View logits = text_forward(ctx, model, batch, cache, options);
+  const View logits = text_forward(ctx, model, host_inputs(batch), cache, options);
   if (logits) result->logits.assign(logits.f32(), logits.f32() + logits.size());
   result->used = arena.high_water_bytes();
   return result;

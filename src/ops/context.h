@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/arena.h"
 #include "base/view.h"
+#include "kernels/device.h"
 #include "kernels/table.h"
 
 namespace gemma4::ops {
@@ -14,7 +16,8 @@ namespace gemma4::ops {
 class Probe {
  public:
   virtual ~Probe() = default;
-  // `value` is readable on the host only during the call. `layer` is -1 outside the layers.
+  // `value` is readable and writable by the program during the call only; what it writes replaces
+  // the value. `layer` is -1 outside the layers.
   virtual void observe(std::string_view name, int layer, const View& value) = 0;
 };
 
@@ -30,6 +33,7 @@ struct Context {
   const kernels::Table* kernels = nullptr;
   kernels::Queue queue;
   Arena* arena = nullptr;
+  kernels::Device* device = nullptr;  // null: the program's own memory
   Probe* probe = nullptr;
   Tape* tape = nullptr;
 
@@ -38,8 +42,19 @@ struct Context {
 };
 
 inline void probe(const Context& ctx, std::string_view name, int layer, const View& value) {
-  if (ctx.probe != nullptr && !ctx.dry_run()) [[unlikely]]
+  if (ctx.probe == nullptr || ctx.dry_run()) [[likely]]
+    return;
+  if (ctx.device == nullptr || ctx.device->is_host() || !value) {
     ctx.probe->observe(name, layer, value);
+    return;
+  }
+  const auto bytes = static_cast<size_t>(value.size() * size_of(value.dtype));
+  std::vector<std::byte> copy(bytes);
+  ctx.device->download(copy.data(), value.data, bytes);
+  View host = value;
+  host.data = copy.data();
+  ctx.probe->observe(name, layer, host);
+  ctx.device->upload(value.data, copy.data(), bytes);
 }
 
 }  // namespace gemma4::ops

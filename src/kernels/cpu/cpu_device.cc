@@ -1,0 +1,65 @@
+// The program's own memory, threads and instruction set as a device.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/strings.h"
+#include "kernels/registry.h"
+
+namespace gemma4::kernels {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};  // a cache line, and the widest vector
+
+class CpuDevice : public Device {
+ public:
+  CpuDevice(const Table& table, const CpuOptions& options)
+      : table_(table),
+        pool_(options.num_threads > 0 ? options.num_threads : ThreadPool::available_cpus(),
+              options.pinning) {}
+
+  std::string name() const override {
+    return str_cat(num_threads(), num_threads() == 1 ? " thread, " : " threads, ", table_.name,
+                   " kernels");
+  }
+  int num_threads() const override { return pool_.num_threads(); }
+  const Table& table() const override { return table_; }
+  Queue queue() override { return {.pool = &pool_}; }
+  bool is_host() const override { return true; }
+  // All there is: what other programs and the page cache hold can be pushed out.
+  uint64_t available_bytes() const override {
+    return static_cast<uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES))) *
+           static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  }
+  void upload(void* target, const void* source, size_t bytes) override {
+    std::memcpy(target, source, bytes);
+  }
+  void download(void* target, const void* source, size_t bytes) override {
+    std::memcpy(target, source, bytes);
+  }
+  void copy(void* target, const void* source, size_t bytes) override {
+    std::memcpy(target, source, bytes);
+  }
+  Status finish() override { return {}; }
+
+ private:
+  // Large blocks come from the system as untouched pages: memory is used as it is written.
+  std::byte* allocate_bytes(size_t bytes) override {
+    return new (kAlignment, std::nothrow) std::byte[bytes];
+  }
+  void free(std::byte* memory) override { ::operator delete[](memory, kAlignment); }
+
+  Table table_;
+  ThreadPool pool_;
+};
+
+}  // namespace
+
+std::shared_ptr<Device> make_cpu_device(const Table& table, const CpuOptions& options) {
+  return std::make_shared<CpuDevice>(table, options);
+}
+
+}  // namespace gemma4::kernels

@@ -1,0 +1,113 @@
+// One NVIDIA card as a device: its memory, one stream, and the table of the kernels beside this
+// file.
+
+#include <cstring>
+
+#include "base/strings.h"
+#include "kernels/cuda/entries.h"
+#include "kernels/registry.h"
+
+namespace gemma4::kernels {
+namespace {
+
+const Table& cuda_table() {
+  static constexpr Table kTable{
+      .name = "CUDA",
+      .max_head_dim = 1024,
+      .embed = cuda::embed,
+      .combine_per_layer = cuda::combine_per_layer,
+      .rms_norm = cuda::rms_norm,
+      .linear = cuda::linear,
+      .rope_table = cuda::rope_table,
+      .rope = cuda::rope,
+      .store_kv = cuda::store_kv,
+      .attention = cuda::attention,
+      .gated_gelu = cuda::gated_gelu,
+      .add = cuda::add,
+      .scale = cuda::scale,
+      .gather_rows = cuda::gather_rows,
+      .soft_cap = cuda::soft_cap,
+      .route = cuda::route,
+      .experts = cuda::experts,
+  };
+  return kTable;
+}
+
+// The first error of the device is kept until finish(); calls after it do nothing.
+class CudaDevice : public Device {
+ public:
+  static Result<std::shared_ptr<Device>> open() {
+    int count = 0;
+    if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0)
+      return Error{ErrorCode::kUnavailable,
+                   str_cat("no NVIDIA card can be used: ",
+                           error != cudaSuccess ? cudaGetErrorString(error) : "there is none")};
+    auto device = std::shared_ptr<CudaDevice>(new CudaDevice());
+    cudaDeviceProp properties{};
+    device->check(cudaGetDeviceProperties(&properties, 0), "reading the card's properties");
+    device->check(cudaStreamCreateWithFlags(&device->stream_, cudaStreamNonBlocking),
+                  "creating a stream");
+    device->name_ = properties.name;
+    G4_RETURN_IF_ERROR(device->finish());
+    return std::shared_ptr<Device>(device);
+  }
+  ~CudaDevice() override {
+    if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  }
+
+  std::string name() const override { return name_; }
+  int num_threads() const override { return 0; }
+  const Table& table() const override { return cuda_table(); }
+  Queue queue() override { return {.stream = stream_}; }
+  bool is_host() const override { return false; }
+  uint64_t available_bytes() const override {
+    size_t free_bytes = 0;
+    size_t total_bytes = 0;
+    return cudaMemGetInfo(&free_bytes, &total_bytes) == cudaSuccess ? free_bytes : 0;
+  }
+  void upload(void* target, const void* source, size_t bytes) override {
+    if (bytes == 0) return;
+    // From ordinary memory the copy has left `source` when the call returns.
+    check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyHostToDevice, stream_), "uploading");
+  }
+  void download(void* target, const void* source, size_t bytes) override {
+    if (bytes == 0) return;
+    std::memset(target, 0, bytes);  // after an error the caller reads zeros, never old memory
+    check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToHost, stream_), "downloading");
+    check(cudaStreamSynchronize(stream_), "running a step");
+  }
+  void copy(void* target, const void* source, size_t bytes) override {
+    check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, stream_), "copying");
+  }
+  Status finish() override {
+    check(cudaStreamSynchronize(stream_), "running a step");
+    check(cudaGetLastError(), "launching a kernel");
+    if (error_.empty()) return {};
+    return Error{ErrorCode::kUnavailable, error_};
+  }
+
+ private:
+  CudaDevice() = default;
+
+  void check(cudaError_t error, const char* doing) {
+    if (error != cudaSuccess && error_.empty())
+      error_ = str_cat("the card failed while ", doing, ": ", cudaGetErrorString(error));
+  }
+  std::byte* allocate_bytes(size_t bytes) override {
+    void* memory = nullptr;
+    if (cudaMalloc(&memory, bytes) == cudaSuccess) return static_cast<std::byte*>(memory);
+    (void)cudaGetLastError();  // running out is answered by the caller, not kept
+    return nullptr;
+  }
+  void free(std::byte* memory) override { cudaFree(memory); }
+
+  std::string name_;
+  cudaStream_t stream_ = nullptr;
+  std::string error_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<Device>> open_cuda_device() { return CudaDevice::open(); }
+
+}  // namespace gemma4::kernels

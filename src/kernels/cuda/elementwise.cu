@@ -1,0 +1,169 @@
+// Everything that touches each element once: norms, rotary embedding, gates, sums, gathers.
+
+#include "kernels/cuda/entries.h"
+
+namespace gemma4::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+int64_t blocks_for(int64_t elements) { return ceil_div<int64_t>(elements, kThreads); }
+
+__device__ int64_t thread_index() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+template <typename T>
+__global__ void embed_kernel(EmbedArgs a, const T* table) {
+  const int64_t i = thread_index();
+  const int64_t cols = a.table.cols;
+  if (i >= a.tokens * cols) return;
+  a.out[i] = to_float(table[a.ids[i / cols] * cols + i % cols]) * a.scale;
+}
+
+// One block per row.
+__global__ void rms_norm_kernel(RmsNormArgs a) {
+  __shared__ float scratch[32];
+  const float* x = a.x + blockIdx.x * a.cols;
+  float* out = a.out + blockIdx.x * a.cols;
+  float sum = 0;
+  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x) sum += x[j] * x[j];
+  const float mean = block_sum(sum, scratch) / static_cast<float>(a.cols);
+  const float inverse = 1.0f / sqrtf(mean + a.eps);
+  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x)
+    out[j] = x[j] * inverse * (a.weight != nullptr ? a.weight[j] : 1.0f);
+}
+
+// One block per row and layer.
+template <typename T>
+__global__ void combine_per_layer_kernel(CombinePerLayerArgs a, const T* table) {
+  __shared__ float scratch[32];
+  const int64_t row = blockIdx.x / a.layers;
+  const int64_t layer = blockIdx.x % a.layers;
+  const float* x = a.context + blockIdx.x * a.width;
+  float* out = a.out + blockIdx.x * a.width;
+  const T* entry = table + a.ids[row] * a.table.cols + a.column + layer * a.width;
+  float sum = 0;
+  for (int64_t j = threadIdx.x; j < a.width; j += blockDim.x) sum += x[j] * x[j];
+  const float mean = block_sum(sum, scratch) / static_cast<float>(a.width);
+  const float inverse = 1.0f / sqrtf(mean + a.eps);
+  for (int64_t j = threadIdx.x; j < a.width; j += blockDim.x)
+    out[j] = (x[j] * inverse * a.weight[j] + to_float(entry[j]) * a.table_scale) * a.combine_scale;
+}
+
+__global__ void rope_table_kernel(RopeTableArgs a) {
+  const int64_t i = thread_index();
+  if (i >= a.tokens * a.half) return;
+  const float angle = static_cast<float>(a.positions[i / a.half]) * a.inv_freq[i % a.half];
+  a.cos[i] = cosf(angle);
+  a.sin[i] = sinf(angle);
+}
+
+__global__ void rope_kernel(RopeArgs a) {
+  const int64_t i = thread_index();
+  if (i >= a.tokens * a.heads * a.half) return;
+  const int64_t head = i / a.half;  // of all rows
+  const int64_t j = i % a.half;
+  const int64_t angle = head / a.heads * a.half + j;
+  float* x = a.x + head * 2 * a.half + j;
+  const float first = x[0];
+  const float second = x[a.half];
+  x[0] = first * a.cos[angle] - second * a.sin[angle];
+  x[a.half] = second * a.cos[angle] + first * a.sin[angle];
+}
+
+__global__ void store_kv_kernel(StoreKvArgs a) {
+  const int64_t i = thread_index();
+  const int64_t dim = a.cache.head_dim;
+  const int64_t heads = a.cache.heads;
+  if (i >= a.tokens * heads * dim) return;
+  const int64_t slot = a.slots[i / (heads * dim)];
+  const int64_t head = i / dim % heads;
+  const int64_t block = slot / a.cache.block_tokens;
+  const int64_t to =
+      ((block * heads + head) * a.cache.block_tokens + slot % a.cache.block_tokens) * dim + i % dim;
+  a.cache.k[to] = a.k[i];
+  a.cache.v[to] = a.v[i];
+}
+
+__global__ void gated_gelu_kernel(GatedGeluArgs a) {
+  const int64_t i = thread_index();
+  if (i >= a.rows * a.cols) return;
+  const int64_t row = i / a.cols;
+  const int64_t col = i % a.cols;
+  a.out[i] = gelu_tanh(a.gate[row * a.gate_stride + col]) * a.up[row * a.up_stride + col];
+}
+
+__global__ void add_kernel(AddArgs a) {
+  const int64_t i = thread_index();
+  if (i < a.n) a.out[i] = (a.a[i] + a.b[i]) * a.scale;
+}
+
+__global__ void scale_kernel(ScaleArgs a) {
+  const int64_t i = thread_index();
+  if (i >= a.rows * a.cols) return;
+  a.out[i] = a.x[i] * (a.weight != nullptr ? a.weight[i % a.cols] : 1.0f) * a.scale;
+}
+
+__global__ void gather_rows_kernel(GatherRowsArgs a) {
+  const int64_t i = thread_index();
+  if (i < a.count * a.cols) a.out[i] = a.x[a.rows[i / a.cols] * a.cols + i % a.cols];
+}
+
+__global__ void soft_cap_kernel(SoftCapArgs a) {
+  const int64_t i = thread_index();
+  if (i < a.n) a.out[i] = a.cap * tanhf(a.x[i] / a.cap);
+}
+
+}  // namespace
+
+void embed(Queue queue, const EmbedArgs& a) {
+  dispatch(a.table, [&](auto* table) {
+    embed_kernel<<<blocks_for(a.tokens * a.table.cols), kThreads, 0, stream_of(queue)>>>(a, table);
+  });
+}
+
+void rms_norm(Queue queue, const RmsNormArgs& a) {
+  rms_norm_kernel<<<a.rows, kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void combine_per_layer(Queue queue, const CombinePerLayerArgs& a) {
+  dispatch(a.table, [&](auto* table) {
+    combine_per_layer_kernel<<<a.tokens * a.layers, kThreads, 0, stream_of(queue)>>>(a, table);
+  });
+}
+
+void rope_table(Queue queue, const RopeTableArgs& a) {
+  rope_table_kernel<<<blocks_for(a.tokens * a.half), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void rope(Queue queue, const RopeArgs& a) {
+  rope_kernel<<<blocks_for(a.tokens * a.heads * a.half), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void store_kv(Queue queue, const StoreKvArgs& a) {
+  const int64_t elements = a.tokens * a.cache.heads * a.cache.head_dim;
+  store_kv_kernel<<<blocks_for(elements), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void gated_gelu(Queue queue, const GatedGeluArgs& a) {
+  gated_gelu_kernel<<<blocks_for(a.rows * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void add(Queue queue, const AddArgs& a) {
+  add_kernel<<<blocks_for(a.n), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void scale(Queue queue, const ScaleArgs& a) {
+  scale_kernel<<<blocks_for(a.rows * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void gather_rows(Queue queue, const GatherRowsArgs& a) {
+  gather_rows_kernel<<<blocks_for(a.count * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+void soft_cap(Queue queue, const SoftCapArgs& a) {
+  soft_cap_kernel<<<blocks_for(a.n), kThreads, 0, stream_of(queue)>>>(a);
+}
+
+}  // namespace gemma4::kernels::cuda

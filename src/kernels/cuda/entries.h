@@ -1,0 +1,31 @@
+// The entries of the CUDA kernel table, by file. Each launches on the queue's stream and returns.
+#pragma once
+
+#include "kernels/cuda/common.cuh"
+
+namespace gemma4::kernels::cuda {
+
+// elementwise.cu
+void embed(Queue, const EmbedArgs&);
+void combine_per_layer(Queue, const CombinePerLayerArgs&);
+void rms_norm(Queue, const RmsNormArgs&);
+void rope_table(Queue, const RopeTableArgs&);
+void rope(Queue, const RopeArgs&);
+void store_kv(Queue, const StoreKvArgs&);
+void gated_gelu(Queue, const GatedGeluArgs&);
+void add(Queue, const AddArgs&);
+void scale(Queue, const ScaleArgs&);
+void gather_rows(Queue, const GatherRowsArgs&);
+void soft_cap(Queue, const SoftCapArgs&);
+
+// linear.cu
+void linear(Queue, const LinearArgs&);
+
+// attention.cu
+void attention(Queue, const AttentionArgs&);
+
+// experts.cu
+void route(Queue, const RouteArgs&);
+void experts(Queue, const ExpertsArgs&);
+
+}  // namespace gemma4::kernels::cuda

@@ -1,0 +1,62 @@
+// The arrays of a batch where kernels can read them: the batch's own on the CPU, a copy elsewhere.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/device.h"
+#include "model/batch.h"
+
+namespace gemma4::model {
+
+// As RowSet
+struct RowInputs {
+  std::span<const int32_t> positions;
+  std::span<const int32_t> sequence;
+  std::array<std::span<const int32_t>, kNumAttentionKinds> key_begin;
+  std::array<std::span<const int32_t>, kNumAttentionKinds> key_end;
+};
+
+// As PackedTables
+struct TableInputs {
+  std::span<const int32_t> block_table;
+  std::span<const int32_t> table_offset;
+  std::span<const int32_t> table_first;
+  std::span<const int32_t> slots;
+};
+
+// As Batch
+struct StepInputs {
+  std::span<const int32_t> ids;
+  RowInputs rows;
+  std::span<const int32_t> logit_rows;
+  std::span<const int32_t> logit_ids;
+  RowInputs logit_row_set;
+  std::array<TableInputs, kNumAttentionKinds> tables;
+
+  int64_t num_tokens() const { return static_cast<int64_t>(ids.size()); }
+};
+
+// Views into `batch`.
+StepInputs host_inputs(const Batch& batch);
+
+// Device memory for the arrays of one step at a time.
+class InputBuffer {
+ public:
+  explicit InputBuffer(kernels::Device& device) : device_(device) {}
+
+  // Copies the arrays of `batch` to the device, where they stay until the next call; on the CPU it
+  // only views them. Errors: kResourceExhausted.
+  Result<StepInputs> place(const Batch& batch);
+
+ private:
+  kernels::Device& device_;
+  kernels::Device::Memory memory_;
+  size_t capacity_ = 0;           // of memory_, in numbers
+  std::vector<int32_t> staging_;  // all arrays, one after the other
+};
+
+}  // namespace gemma4::model

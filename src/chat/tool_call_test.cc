@@ -82,7 +82,7 @@ TEST(ToolCall, ParenthesesForBraces) {
   EXPECT_EQ(arguments("call:f(a:1) "), R"({"a":1})");
   EXPECT_EQ(arguments("call:f(a:g(1))"), "{\"a\":\"g(1)\"}");
   EXPECT_EQ(arguments("call:f(a:1"), R"({"a":1})");
-EXPECT_EQ(arguments("call:f(})"), "{}");
+  EXPECT_EQ(arguments("call:f(})"), "{}");
 }
 
 TEST(ToolCall, TypesOfTheSchema) {

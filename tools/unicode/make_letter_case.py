@@ -30,7 +30,7 @@ def print_mapping(name, mapping):
         if mapped == [c]:
             continue
         if len(mapped) > 1:
-            full.append([c] + mapped + [0] * (3 - len(mapped)))
+            full.append((c, mapped + [0] * (3 - len(mapped))))
             continue
         delta = mapped[0] - c
         if ranges:
@@ -42,7 +42,7 @@ def print_mapping(name, mapping):
         ranges.append([c, c, 0, delta])
     rows = [f"{{0x{a:X}, 0x{b:X}, {max(step, 1)}, {d}}}," for a, b, step, d in ranges]
     print_rows(f"k{name}Ranges", "CaseRange", "first, last, step, distance to the mapped", rows)
-    rows = ["{" + ", ".join(f"0x{c:X}" for c in row) + "}," for row in full]
+    rows = [f"{{0x{c:X}, {{" + ", ".join(f"0x{m:X}" for m in to) + "}}," for c, to in full]
     print_rows(f"k{name}Full", "FullMapping", "those that become several; 0 fills up", rows)
 
 

@@ -1,6 +1,7 @@
 #include "apps/conversation.h"
 
 #include <chrono>
+#include <cstdio>
 #include <random>
 #include <utility>
 
@@ -82,6 +83,8 @@ class AnswerReader {
 Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArguments& arguments) {
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device));
   G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device)));
+  if (!model.template_note.empty())
+    std::fprintf(stderr, "gemma4: note: %s\n", model.template_note.c_str());
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(const engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "chat/template_revision.h"
 #include "io/mapped_file.h"
+#include "json/json.h"
 
 namespace gemma4::apps {
 namespace {
@@ -35,6 +37,22 @@ Result<std::string> find_demo() {
   return Error{
       ErrorCode::kNotFound,
       "the demo model is missing; name a checkpoint folder, or put it in one of:" + looked};
+}
+
+// The template inside tokenizer_config.json: a string, or a list of {name, template}. Empty if
+// there is none.
+std::string template_of(const json::Value& tokenizer_config) {
+  const json::Value* found = tokenizer_config.find("chat_template");
+  if (found == nullptr) return "";
+  if (found->is_string()) return found->as_string();
+  if (!found->is_array()) return "";
+  for (const json::Value& entry : found->as_array()) {
+    const json::Value* name = entry.find("name");
+    const json::Value* text = entry.find("template");
+    if (name != nullptr && *name == json::Value("default") && text != nullptr && text->is_string())
+      return text->as_string();
+  }
+  return "";
 }
 
 }  // namespace
@@ -75,6 +93,25 @@ Result<model::GenerationDefaults> load_generation_defaults(const std::string& fo
   return defaults;
 }
 
+std::string load_template_note(const std::string& folder) {
+  constexpr size_t kMaxBytes = 16 << 20;
+  const auto unreadable = [](const Error& error) {
+    return str_cat("the checkpoint's chat template cannot be read: ", error.message);
+  };
+  const auto jinja = io::read_file(folder + "/chat_template.jinja", kMaxBytes);
+  if (jinja.ok()) return chat::template_note(chat::recognise_template(jinja.value()));
+  if (jinja.error().code != ErrorCode::kNotFound) return unreadable(jinja.error());
+
+  const std::string path = folder + "/tokenizer_config.json";
+  const auto config = io::read_file(path, kMaxBytes);
+  if (!config.ok() && config.error().code == ErrorCode::kNotFound) return "";
+  if (!config.ok()) return unreadable(config.error());
+  const auto parsed = json::parse(config.value());
+  if (!parsed.ok()) return unreadable(parsed.error().with_context(path));
+  const std::string text = template_of(parsed.value());
+  return text.empty() ? "" : chat::template_note(chat::recognise_template(text));
+}
+
 Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
   std::error_code error;
@@ -92,6 +129,7 @@ Result<LoadedModel> load_model(const std::string& argument,
   loaded.model = std::make_shared<const model::Model>(std::move(model));
   G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.folder));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.folder));
+  loaded.template_note = load_template_note(loaded.folder);
 
   const int64_t vocab_size = loaded.model->config().text.vocab_size;
   if (tokenizer.vocab_size() > vocab_size)

@@ -21,6 +21,7 @@ struct LoadedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   model::GenerationDefaults generation;
   std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
+  std::string template_note;  // for the user, when its chat template is another one; else empty
 };
 // Weights go to `device`; null: they stay in the map.
 Result<LoadedModel> load_model(const std::string& argument,
@@ -28,6 +29,10 @@ Result<LoadedModel> load_model(const std::string& argument,
 
 // tokenizer.json of a folder.
 Result<text::Tokenizer> load_tokenizer(const std::string& folder);
+
+// What to tell the user about the chat template of a folder, chat_template.jinja or the key
+// chat_template in tokenizer_config.json; empty when there is none, or the one that is rendered.
+std::string load_template_note(const std::string& folder);
 
 // generation_config.json of a folder; the family's published defaults when there is none.
 Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder);

@@ -12,6 +12,7 @@
 #include "apps/options.h"
 #include "apps/verify_text.h"
 #include "base/strings.h"
+#include "chat/verify_cases.h"
 #include "io/mapped_file.h"
 #include "text/tokenizer.h"
 #include "text/verify_cases.h"
@@ -24,6 +25,8 @@ struct Arguments {
   std::string golden;
   std::string tokenizer;
   std::string cases;
+  std::string chat_cases;
+  std::string tool_cases;
   std::string device = "auto";
   VerifyOptions options;
   bool json = false;
@@ -103,9 +106,40 @@ Result<bool> verify_tokenizer(const Arguments& arguments) {
   return report.ok();
 }
 
+void print_case_report(const chat::CaseReport& report) {
+  for (const auto& [name, difference] : report.failures)
+    std::printf("FAILED %s: %s\n", name.c_str(), difference.c_str());
+  std::printf("%d of %d cases pass\n", report.num_passed(), report.num_cases);
+}
+
+void print_case_report_json(const chat::CaseReport& report) {
+  nlohmann::ordered_json failures = nlohmann::ordered_json::array();
+  for (const auto& [name, difference] : report.failures)
+    failures.push_back({{"name", name}, {"difference", difference}});
+  write_json(
+      {{"cases", report.num_cases}, {"passed", report.num_passed()}, {"failures", failures}});
+}
+
+Result<bool> verify_cases(const Arguments& arguments) {
+  const bool is_chat = !arguments.chat_cases.empty();
+  const std::string& path = is_chat ? arguments.chat_cases : arguments.tool_cases;
+  G4_ASSIGN_OR_RETURN(const std::string cases, io::read_file(path));
+  const Result<chat::CaseReport> report =
+      is_chat ? chat::verify_chat_cases(cases) : chat::verify_tool_cases(cases);
+  if (!report.ok()) return report.error().with_context(path);
+  if (arguments.json) {
+    print_case_report_json(report.value());
+  } else {
+    print_case_report(report.value());
+  }
+  return report.value().failures.empty();
+}
+
 int run(const Arguments& arguments) {
-  const Result<bool> result =
-      arguments.tokenizer.empty() ? verify_model(arguments) : verify_tokenizer(arguments);
+  const bool has_cases = !arguments.chat_cases.empty() || !arguments.tool_cases.empty();
+  const Result<bool> result = has_cases                     ? verify_cases(arguments)
+                              : arguments.tokenizer.empty() ? verify_model(arguments)
+                                                            : verify_tokenizer(arguments);
   if (!result.ok()) return fail(result.error());
   if (result.value()) return kSuccess;
   return fail({ErrorCode::kInvalidData, "this build does not agree with all of the reference"});
@@ -134,6 +168,14 @@ Command add_verify(CLI::App& app) {
   auto* cases = command->add_option("--cases", arguments->cases, "Case file for --tokenizer");
   tokenizer->needs(cases);
   cases->needs(tokenizer);
+  auto* chat_cases =
+      command->add_option("--chat-cases", arguments->chat_cases,
+                          "Check the chat format instead, against this file of prompts");
+  auto* tool_cases = command->add_option(
+      "--tool-cases", arguments->tool_cases,
+      "Check the reading of answers and tool calls instead, against this file of outputs");
+  chat_cases->excludes(tool_cases)->excludes(tokenizer);
+  tool_cases->excludes(tokenizer);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return run(*arguments); };
 }

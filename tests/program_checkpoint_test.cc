@@ -54,6 +54,37 @@ TEST(WhichModel, AFileIsNotAFolder) {
   expect_failed(run_program({"info", kDemo + "/config.json"}), "name the checkpoint folder");
 }
 
+TEST(WhichModel, AnotherChatTemplateIsNotedOnce) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"})
+    std::filesystem::create_symlink(kDemo + "/" + name, folder / name);
+  const std::vector<std::string> arguments = {"run", folder.path(), "-p", "Hello!", "--temp", "0"};
+  EXPECT_EQ(run_program(arguments).err, "");
+  const std::string note = "gemma4: note: the checkpoint's chat template ";
+  const std::string rendered = "; prompts have Gemma 4's format of 2026-07-15\n";
+
+  write_whole(folder / "tokenizer_config.json",
+              R"({"chat_template": "{{ bos_token }}<|turn>{#- OpenAI Chat Completions: #}"})");
+  Outcome outcome = run_program(arguments);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, note + "is an older revision (2026-04-10)" + rendered);
+
+  write_whole(folder / "chat_template.jinja", "{{ messages }}");  // goes before the other
+  EXPECT_EQ(run_program(arguments).err, note + "is unknown" + rendered);
+  write_whole(folder / "chat_template.jinja", "{{ bos_token }}<|turn>preserve_thinking");
+  EXPECT_EQ(run_program(arguments).err, "");
+
+  std::filesystem::remove(folder / "chat_template.jinja");
+  write_whole(folder / "tokenizer_config.json",
+              R"({"chat_template": [{"name": "default", "template": "x"}]})");
+  EXPECT_EQ(run_program(arguments).err, note + "is unknown" + rendered);
+  write_whole(folder / "tokenizer_config.json", "{");
+  outcome = run_program(arguments);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("tokenizer_config.json: is not JSON"));
+}
+
 TEST(WhichModel, MissingTokenizerIsNamed) {
   const Checkpoint checkpoint;
   for (const char* command : {"run", "tokenize"})

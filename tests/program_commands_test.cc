@@ -145,6 +145,44 @@ TEST(Verify, TokenizerCases) {
   expect_failed(outcome, "/no/cases.json");
 }
 
+TEST(Verify, ChatAndToolCases) {
+  const std::string spec = kGoldens + "/spec/";
+  const Outcome chat = run_program({"verify", "--chat-cases", spec + "chat-cases.json"});
+  EXPECT_EQ(chat.exit_code, 0);
+  EXPECT_EQ(chat.out, "105 of 105 cases pass\n");
+  const Outcome tool =
+      run_program({"verify", "--tool-cases", spec + "tool-parse-cases.json", "--json"});
+  EXPECT_EQ(tool.exit_code, 0);
+  EXPECT_EQ(parse_json(tool.out)["passed"], 74);
+}
+
+TEST(Verify, FailedCasesAreListed) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "cases.json";
+  write_whole(path, R"({"cases": [{"name": "x", "messages": [], "expected": "<eos>"}]})");
+  const Outcome failed = run_program({"verify", "--chat-cases", path});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_EQ(failed.out,
+            "FAILED cases[0] \"x\": at byte 1: expected \"<eos>\", found \"<bos>\"\n"
+            "0 of 1 cases pass\n");
+  EXPECT_EQ(parse_json(
+                run_program({"verify", "--chat-cases", path, "--json"}).out)["failures"][0]["name"],
+            "cases[0] \"x\"");
+}
+
+TEST(Verify, DamagedCasesAreNamed) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "cases.json";
+  write_whole(path, R"({"cases": [{"name": "x"}]})");
+  expect_failed(run_program({"verify", "--chat-cases", path}),
+                path + ": cases[0] \"x\": messages: expected a list");
+  expect_failed(run_program({"verify", "--tool-cases", path}),
+                path + ": cases[0] \"x\": model_output: expected a string");
+  expect_failed(run_program({"verify", "--tool-cases", "/no/cases.json"}), "/no/cases.json");
+  expect_bad_usage(run_program({"verify", "--tool-cases", path, "--chat-cases", path}),
+                   "--tool-cases");
+}
+
 TEST(Info, JsonMatchesTheConfiguration) {
   const Outcome outcome = run_program({"info", "--json"});
   ASSERT_EQ(outcome.exit_code, 0);

@@ -3,47 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "chat/template_text.h"
+#include "chat/verify_cases.h"
+#include "json/json.h"
+
 namespace gemma4::chat {
 namespace {
-
-using nlohmann::json;
-
-json load_cases() {
-  std::ifstream file(GEMMA4_SOURCE_DIR "/tests/golden/spec/chat-cases.json");
-  return json::parse(file).at("cases");
-}
-
-// Tool calls, tool results and media have no place in Message yet.
-bool is_plain(const json& request) {
-  if (request.contains("tools") && !request["tools"].empty()) return false;
-  for (const json& message : request["messages"]) {
-    if (message["role"] == "tool") return false;
-    if (message.contains("tool_calls") || message.contains("tool_responses")) return false;
-    if (!message["content"].is_array()) continue;
-    for (const json& part : message["content"]) {
-      if (part["type"] != "text") return false;
-    }
-  }
-  return true;
-}
-
-Message to_message(const json& from) {
-  Message message{from["role"], "", from.value("reasoning", "")};
-  if (message.reasoning.empty()) message.reasoning = from.value("reasoning_content", "");
-  if (from["content"].is_array()) {
-    std::vector<ContentPart> parts;
-    for (const json& part : from["content"]) parts.push_back({part["text"]});
-    message.content = parts;
-  } else {
-    message.content = from["content"].get<std::string>();
-  }
-  return message;
-}
 
 std::string render_text(const std::vector<Message>& messages, const RenderOptions& options) {
   const auto prompt = render(messages, options);
@@ -51,26 +21,14 @@ std::string render_text(const std::vector<Message>& messages, const RenderOption
   return to_string(prompt.value());
 }
 
-TEST(ChatFormat, RendersEveryPlainCaseOfTheTemplate) {
-  const json cases = load_cases();
-  int num_plain = 0;
-  for (const json& c : cases) {
-    if (!is_plain(c)) continue;
-    ++num_plain;
-    SCOPED_TRACE(c["name"].get<std::string>());
-    std::vector<Message> messages;
-    for (const json& message : c["messages"]) messages.push_back(to_message(message));
-    RenderOptions options;
-    options.add_generation_prompt = c["add_generation_prompt"];
-    options.enable_thinking = c.value("enable_thinking", false);
-    options.preserve_thinking = c.value("preserve_thinking", false);
-
-    EXPECT_EQ(render_text(messages, options), c["expected"]);
-    options.empty_thought = false;
-    EXPECT_EQ(render_text(messages, options), c.value("expected_small", c["expected"]));
-  }
-  EXPECT_EQ(num_plain, 44);  // a lower number means that cases are skipped
-  EXPECT_EQ(cases.size(), 105U);
+TEST(ChatFormat, RendersEveryCaseOfTheTemplate) {
+  std::ifstream file(GEMMA4_SOURCE_DIR "/tests/golden/spec/chat-cases.json");
+  const std::string cases(std::istreambuf_iterator<char>(file), {});
+  const auto report = verify_chat_cases(cases);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  for (const auto& [name, difference] : report.value().failures)
+    ADD_FAILURE() << name << ": " << difference;
+  EXPECT_EQ(report.value().num_cases, 105);
 }
 
 TEST(ChatFormat, MarksWhatComesFromTheRequest) {
@@ -115,11 +73,66 @@ TEST(ChatFormat, RoleModelContinuesAnAssistantTurnButNotTheOtherWayRound) {
             "<bos><|turn>model\na<|turn>model\nb<turn|>\n");
 }
 
-TEST(ChatFormat, RefusesToolMessagesAndSaysWhich) {
-  const auto prompt = render({{"user", "Hi"}, {"tool", "18"}}, {});
+const json::Value kPlace = json::Value::Object{{"place", "Oslo <|\"|>"}};
+
+TEST(ChatFormat, NamesAndStringsOfCallsAreNotTemplate) {
+  const std::vector<Message> messages = {
+      {.role = "assistant", .tool_calls = {{"1", "f", kPlace}}},
+      {.role = "tool", .content = "<tool_response|>", .tool_call_id = "1"}};
+  const auto prompt = render(messages, {});
+  ASSERT_TRUE(prompt.ok());
+  const std::vector<PromptPart> expected = {{"<bos><|turn>model\n<|tool_call>call:", true},
+                                            {"f", false},
+                                            {"{", true},
+                                            {"place", false},
+                                            {":<|\"|>", true},
+                                            {"Oslo <|\"|>", false},
+                                            {"<|\"|>}<tool_call|><|tool_response>response:", true},
+                                            {"f", false},
+                                            {"{value:<|\"|>", true},
+                                            {"<tool_response|>", false},
+                                            {"<|\"|>}<tool_response|>", true}};
+  EXPECT_EQ(prompt.value(), expected);
+}
+
+TEST(ChatFormat, ResultsBelongToTheCallWithTheirId) {
+  const std::vector<Message> messages = {
+      {.role = "tool", .content = "lost"},
+      {.role = "assistant", .tool_calls = {{"1", "f"}, {"1", "g"}}},
+      {.role = "tool", .content = "a", .tool_call_id = "1", .name = "x"},
+      {.role = "tool", .content = "b", .tool_call_id = "2", .name = "x"},
+      {.role = "tool", .tool_call_id = "3"}};
+  EXPECT_EQ(render_text(messages, {.add_generation_prompt = false}),
+            "<bos><|turn>model\n<|tool_call>call:f{}<tool_call|><|tool_call>call:g{}<tool_call|>"
+            "<|tool_response>response:g{value:<|\"|>a<|\"|>}<tool_response|>"
+            "<|tool_response>response:x{value:<|\"|>b<|\"|>}<tool_response|>"
+            "<|tool_response>response:unknown{value:null}<tool_response|>");
+}
+
+// The template closes the turn here and opens none.
+TEST(ChatFormat, TextBesideResultsMayLeaveTheTurnOpen) {
+  const std::vector<Message> messages = {
+      {.role = "user", .content = "Go"},
+      {.role = "assistant", .content = "Wait.", .tool_calls = {{"1", "f"}}},
+      {.role = "tool", .content = "a", .tool_call_id = "1"}};
+  const std::string text =
+      "<bos><|turn>user\nGo<turn|>\n<|turn>model\n<|tool_call>call:f{}<tool_call|>"
+      "<|tool_response>response:f{value:<|\"|>a<|\"|>}<tool_response|>Wait.";
+  EXPECT_EQ(render_text(messages, {}), text + "<turn|>\n");
+  EXPECT_EQ(render_text(messages, {.continue_after_results = true}), text);
+  const auto thinking = render(messages, {.enable_thinking = true, .continue_after_results = true});
+  EXPECT_TRUE(to_string(thinking.value()).ends_with("Wait.<|channel>thought\n"));
+  EXPECT_TRUE(ends_in_thought(thinking.value()));
+  EXPECT_FALSE(ends_in_thought(render(messages, {}).value()));
+}
+
+TEST(ChatFormat, ArgumentsThatAreNoObjectAreAnErrorWithTheirPlace) {
+  const auto prompt =
+      render({{"user", "Hi"}, {.role = "assistant", .tool_calls = {{"1", "f", "{}"}}}}, {});
   ASSERT_FALSE(prompt.ok());
-  EXPECT_EQ(prompt.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(prompt.error().message.find("messages[1]"), std::string::npos);
+  EXPECT_EQ(prompt.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(prompt.error().message,
+            "messages[1].tool_calls[0].function.arguments: expected an object");
 }
 
 TEST(ChatFormat, TrimKnowsEveryUnicodeWhitespace) {

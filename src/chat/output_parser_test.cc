@@ -3,20 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "chat/answer.h"
 #include "chat/chat_format.h"
+#include "chat/marked_text.h"
+#include "chat/template_text.h"
+#include "chat/verify_cases.h"
 
 namespace gemma4::chat {
 namespace {
-
-using nlohmann::json;
 
 constexpr int32_t kTextId = 1000;
 
@@ -75,12 +79,12 @@ struct Answer {
 };
 
 void PrintTo(const Answer& answer, std::ostream* out) {
-  *out << json{answer.content, answer.reasoning, answer.num_ends};
+  *out << testing::PrintToString(std::tie(answer.content, answer.reasoning, answer.num_ends));
 }
 
 Answer parse(const std::vector<Step>& steps,
              OutputParser::Start start = OutputParser::Start::kContent) {
-  OutputParser parser(find_markers(id_of).value(), start);
+  OutputParser parser(find_markers(id_of).value(), {.start = start});
   Answer answer;
   const auto take = [&](const std::vector<Event>& events) {
     for (const Event& event : events) {
@@ -136,23 +140,105 @@ void expect_for_any_cut(const std::vector<Step>& steps, OutputParser::Start star
   }
 }
 
-TEST(OutputParser, ReadsEveryCaseWithoutTools) {
-  std::ifstream file(GEMMA4_SOURCE_DIR "/tests/golden/spec/tool-parse-cases.json");
-  const json cases = json::parse(file).at("cases");
-  int num_plain = 0;
-  for (const json& c : cases) {
-    if (c.contains("tools") || !c["expected"]["tool_calls"].empty()) continue;
-    ++num_plain;
-    SCOPED_TRACE(c["name"].get<std::string>());
-    const json& reasoning = c["expected"]["reasoning"];
-    const Answer expected{c["expected"]["content"],
-                          reasoning.is_null() ? "" : reasoning.get<std::string>(), 1};
-    const auto start = c.value("initial_state", "") == "reasoning" ? OutputParser::Start::kReasoning
-                                                                   : OutputParser::Start::kContent;
-    expect_for_any_cut(to_steps(c["model_output"].get<std::string>()), start, expected);
+Message read_marked(std::string_view output, const ParserOptions& options,
+                    const std::function<size_t(std::string_view rest)>& cut) {
+  OutputParser parser(MarkedText::markers(), options);
+  MarkedText marked;
+  AnswerBuilder answer;
+  while (!output.empty()) {
+    const size_t length = cut(output);
+    for (const auto& [id, text] : marked.push(output.substr(0, length)))
+      answer.add(parser.push(id, text));
+    output.remove_prefix(length);
   }
-  EXPECT_EQ(num_plain, 25);  // a lower number means that cases are skipped
-  EXPECT_EQ(cases.size(), 74U);
+  for (const auto& [id, text] : marked.finish()) answer.add(parser.push(id, text));
+  answer.add(parser.finish());
+  EXPECT_TRUE(answer.ended());
+  return answer.message();
+}
+
+TEST(OutputParser, ReadsEveryCaseHoweverItIsCut) {
+  std::ifstream file(GEMMA4_SOURCE_DIR "/tests/golden/spec/tool-parse-cases.json");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const auto report = verify_tool_cases(text);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  for (const auto& [name, difference] : report.value().failures)
+    ADD_FAILURE() << name << ": " << difference;
+  EXPECT_EQ(report.value().num_cases, 74);
+
+  const json::Value root = json::parse(text).value();
+  std::mt19937 random(5);
+  for (const json::Value& c : root.find("cases")->as_array()) {
+    ParserOptions options{.tool_calls = ToolCalls::kRead};
+    if (const json::Value* tools = c.find("tools")) options.tools = tools->as_array();
+    const std::string& output = c.find("model_output")->as_string();
+    const auto whole = [](std::string_view rest) { return rest.size(); };
+    const auto at_random = [&](std::string_view rest) { return 1 + random() % rest.size(); };
+    const Message expected = read_marked(output, options, whole);
+    for (int round = 0; round < 100; ++round)
+      ASSERT_EQ(read_marked(output, options, at_random), expected) << output;
+  }
+}
+
+std::vector<Event> read_calls(const std::string& output, const json::Value::Array& tools = {}) {
+  OutputParser parser(find_markers(id_of).value(),
+                      {.tool_calls = ToolCalls::kRead, .tools = tools});
+  std::vector<Event> events;
+  const auto take = [&](const std::vector<Event>& more) {
+    events.insert(events.end(), more.begin(), more.end());
+  };
+  for (const Step& step : to_steps(output)) take(parser.push(step.id, step.text));
+  take(parser.finish());
+  return events;
+}
+
+TEST(OutputParser, CallsComeAsEvents) {
+  using Kind = Event::Kind;
+  const std::vector<Event> expected = {{Kind::kReasoning, "why"},
+                                       {Kind::kContent, "Look:"},
+                                       {Kind::kCallStarted, "f", 0},
+                                       {Kind::kArguments, R"({"a":"x"})", 0},
+                                       {Kind::kCallFinished, "", 0},
+                                       {Kind::kCallStarted, "g", 1},
+                                       {Kind::kArguments, "{}", 1},
+                                       {Kind::kCallFinished, "", 1},
+                                       {Kind::kEnd, "", 0, EndReason::kStopToken}};
+  EXPECT_EQ(read_calls("<|channel>thought\nwhy\n<channel|>Look:\n"
+                       "<|tool_call>call:f{a:<|\"|>x<|\"|>}<tool_call|>"
+                       "<|tool_call>call:g<tool_call|> <|tool_response>"),
+            expected);
+}
+
+TEST(OutputParser, ACallStartsAsSoonAsItsNameIsKnown) {
+  OutputParser parser(find_markers(id_of).value(), {.tool_calls = ToolCalls::kRead});
+  EXPECT_TRUE(parser.push(48, "").empty());
+  EXPECT_TRUE(parser.push(kTextId, "call:get_weather").empty());
+  const std::vector<Event> started = {{Event::Kind::kCallStarted, "get_weather", 0}};
+  EXPECT_EQ(parser.push(kTextId, "{city"), started);
+  EXPECT_EQ(parser.num_calls(), 1);
+  EXPECT_FALSE(parser.ended());
+}
+
+TEST(OutputParser, WhatOnlyLooksLikeACallIsContent) {
+  using Kind = Event::Kind;
+  const Event cut_off{Kind::kEnd, "", 0, EndReason::kCutOff};
+  const auto expect_content = [&](const std::string& output, const std::string& content) {
+    EXPECT_EQ(read_calls(output), (std::vector<Event>{{Kind::kContent, content}, cut_off}))
+        << output;
+  };
+  expect_content("<|tool_call>call:f", "call:f");
+  expect_content("<|tool_call>f{a:<|\"|>x<|\"|>}<tool_call|>", "f{a:<|\"|>x<|\"|>}");
+  expect_content("<|tool_call>call:<|\"|>f<|\"|>{}<tool_call|>", "call:<|\"|>f<|\"|>{}");
+  expect_content("<|tool_call>call:{}<tool_call|>", "call:{}");
+  expect_content("<|tool_call>callf:g{}<tool_call|>", "callf:g{}");
+  // The whitespace before it was none before a call.
+  OutputParser parser(find_markers(id_of).value(), {.tool_calls = ToolCalls::kRead});
+  std::vector<Event> events = parser.push(kTextId, "a \n");
+  EXPECT_EQ(events, (std::vector<Event>{{Kind::kContent, "a"}}));
+  parser.push(48, "");
+  parser.push(kTextId, "b");
+  events = parser.push(49, "");
+  EXPECT_EQ(events, (std::vector<Event>{{Kind::kContent, " \nb"}}));
 }
 
 TEST(OutputParser, EdgesOfTheRules) {

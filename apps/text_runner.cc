@@ -26,14 +26,16 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
   const model::TextConfig& text = model_->config().text;
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
-  G4_ASSIGN_OR_RETURN(
-      auto cache,
-      model::KvCache::create(text, model::KvCache::blocks_needed(text, count, chunk), *device_));
+  const auto blocks = model::KvCache::blocks_needed(text, count, chunk);
+  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(text, blocks, *device_));
   const auto most_logits = std::min<int64_t>(chunk, static_cast<int64_t>(positions.size()));
   const size_t workspace_bytes = model::workspace_bytes(*model_, chunk, most_logits, options);
   G4_ASSIGN_OR_RETURN(const auto workspace, device_->allocate(workspace_bytes));
   Arena arena(workspace.get(), workspace_bytes);
-  model::InputBuffer inputs(*device_);
+  G4_ASSIGN_OR_RETURN(
+      auto inputs,
+      model::InputBuffer::create(
+          *device_, {.tokens = chunk, .logits = most_logits, .sequences = 1, .blocks = blocks}));
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),
                          .arena = &arena,
@@ -52,7 +54,7 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
     model::Batch batch;
     batch.add(*model_, sequence,
               ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted);
-    G4_ASSIGN_OR_RETURN(const model::StepInputs placed, inputs.place(batch));
+    const model::StepInputs placed = inputs.place(batch);
     arena.reset();
     const View logits = model::text_forward(ctx, *model_, placed, cache, options);
     if (logits) {

@@ -83,16 +83,22 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   }
   const MemoryPlan memory = plan_memory(*model, clamped);
   G4_RETURN_IF_ERROR(check_memory(memory, clamped, *device));
-  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(model->config().text,
-                                                         cache_capacity(*model, clamped), *device));
+  const auto blocks = cache_capacity(*model, clamped);
+  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(model->config().text, blocks, *device));
+  G4_ASSIGN_OR_RETURN(auto inputs,
+                      model::InputBuffer::create(*device, {.tokens = clamped.chunk_tokens,
+                                                           .logits = clamped.max_sequences,
+                                                           .sequences = clamped.max_sequences,
+                                                           .blocks = blocks}));
   G4_ASSIGN_OR_RETURN(auto workspace, device->allocate(memory.workspace_bytes));
   return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, std::move(device),
-                                            std::move(cache), std::move(workspace)));
+                                            std::move(cache), std::move(inputs),
+                                            std::move(workspace)));
 }
 
 Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
                const MemoryPlan& memory, std::shared_ptr<kernels::Device> device,
-               model::KvCache cache, kernels::Device::Memory workspace)
+               model::KvCache cache, model::InputBuffer inputs, kernels::Device::Memory workspace)
     : model_(std::move(model)),
       options_(options),
       memory_(memory),
@@ -101,7 +107,7 @@ Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& o
       admission_(cache_capacity(*model_, options_)),
       workspace_(std::move(workspace)),
       arena_(workspace_.get(), memory.workspace_bytes),
-      inputs_(*device_) {}
+      inputs_(std::move(inputs)) {}
 
 Status Engine::check(const Request& request) const {
   if (request.prompt.empty()) return invalid("the prompt is empty");
@@ -253,14 +259,36 @@ SampledToken Engine::next_token(const Sequence& sequence, std::span<const float>
   return token;
 }
 
-Result<std::span<const float>> Engine::forward(const model::Batch& batch) {
-  G4_ASSIGN_OR_RETURN(const model::StepInputs inputs, inputs_.place(batch));
+View Engine::run_forward(const model::StepInputs& inputs) {
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),
                          .arena = &arena_,
                          .device = device_.get()};
-  const View logits = model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+  return model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+}
+
+// A step in which every sequence generates runs the same kernels on the same addresses each time:
+// it is recorded once per number of sequences, since giving hundreds of small kernels one by one
+// costs more than running them.
+View Engine::replay_forward(const model::StepInputs& inputs) {
+  RecordedStep& step = recorded_[inputs.num_tokens()];
+  if (step.recording == nullptr) {
+    device_->start_recording();
+    step.logits = run_forward(inputs);
+    step.recording = device_->stop_recording();
+    if (step.recording == nullptr) return run_forward(inputs);
+  }
+  device_->replay(*step.recording);
+  return step.logits;
+}
+
+Result<std::span<const float>> Engine::forward(const model::Batch& batch) {
+  const model::StepInputs inputs = inputs_.place(batch);
+  const bool only_generates =
+      batch.num_tokens() == batch.num_sequences() && batch.logit_rows.size() == batch.ids.size();
+  const View logits =
+      only_generates && device_->can_record() ? replay_forward(inputs) : run_forward(inputs);
   if (!logits) return std::span<const float>();
   const auto count = static_cast<size_t>(logits.size());
   if (device_->is_host()) return std::span<const float>(logits.f32(), count);

@@ -105,10 +105,12 @@ class Engine {
   };
   Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
          const MemoryPlan& memory, std::shared_ptr<kernels::Device> device, model::KvCache cache,
-         kernels::Device::Memory workspace);
+         model::InputBuffer inputs, kernels::Device::Memory workspace);
   Status check(const Request& request) const;
   void reuse_prefix(Sequence& sequence);
   void admit();
+  View run_forward(const model::StepInputs& inputs);
+  View replay_forward(const model::StepInputs& inputs);
   Result<std::span<const float>> forward(const model::Batch& batch);
   SampledToken next_token(const Sequence& sequence, std::span<const float> logits);
   void finish_cancelled(std::vector<Event>& events);
@@ -124,6 +126,11 @@ class Engine {
   kernels::Device::Memory workspace_;
   Arena arena_;
   model::InputBuffer inputs_;
+  struct RecordedStep {
+    std::unique_ptr<kernels::Device::Recording> recording;
+    View logits;
+  };
+  std::map<int64_t, RecordedStep> recorded_;  // by number of sequences
   std::vector<float> logits_;  // of the step, where the device's memory cannot be read
   std::deque<Sequence> waiting_;
   std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked

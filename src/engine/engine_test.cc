@@ -289,5 +289,5 @@ TEST(Engine, AConstraintBindsItsRequestOnly) {
   EXPECT_TRUE(free_left_the_sevens);
 }
 
-}  // namespace gemma4::engine
+}  // namespace
 }  // namespace gemma4::engine

@@ -46,6 +46,19 @@ class Device {
   virtual void copy(void* target, const void* source, size_t bytes) = 0;
   // Copies out of device memory when everything before is done.
   virtual void download(void* target, const void* source, size_t bytes) = 0;
+  // Work that was given once and can be given again as one, with the same memory and arguments.
+  class Recording {
+   public:
+    virtual ~Recording() = default;
+  };
+  // Where this is true, work between start_recording and stop_recording is kept and not run; copies
+  // are not allowed there. Null when the work cannot be recorded. A recording must not outlive the
+  // device.
+  virtual bool can_record() const { return false; }
+  virtual void start_recording() {}
+  virtual std::unique_ptr<Recording> stop_recording() { return nullptr; }
+  virtual void replay(const Recording&) {}
+
   // Waits for everything given so far. An error ends the device: nothing after it may be trusted.
   virtual Status finish() = 0;
 

@@ -1,11 +1,14 @@
 #include "model/step_inputs.h"
 
+#include "base/check.h"
+
 namespace gemma4::model {
 namespace {
 
-// Calls visit(array of the batch, its place in the inputs) for every array.
+// Calls visit(array of the batch, its place in the inputs) for every array whose size follows from
+// the numbers of tokens, logits and sequences: all but the block tables.
 template <typename Visit>
-void for_each_array(const Batch& batch, StepInputs& inputs, Visit visit) {
+void for_each_fixed_array(const Batch& batch, StepInputs& inputs, Visit visit) {
   const auto rows = [&](const RowSet& from, RowInputs& to) {
     visit(from.positions, to.positions);
     visit(from.sequence, to.sequence);
@@ -22,7 +25,6 @@ void for_each_array(const Batch& batch, StepInputs& inputs, Visit visit) {
   for (size_t kind = 0; kind < kNumAttentionKinds; ++kind) {
     const PackedTables& from = batch.tables[kind];
     TableInputs& to = inputs.tables[kind];
-    visit(from.block_table, to.block_table);
     visit(from.table_offset, to.table_offset);
     visit(from.table_first, to.table_first);
     visit(from.slots, to.slots);
@@ -33,31 +35,58 @@ void for_each_array(const Batch& batch, StepInputs& inputs, Visit visit) {
 
 StepInputs host_inputs(const Batch& batch) {
   StepInputs inputs;
-  for_each_array(batch, inputs,
-                 [](const std::vector<int32_t>& from, std::span<const int32_t>& to) { to = from; });
+  for_each_fixed_array(
+      batch, inputs,
+      [](const std::vector<int32_t>& from, std::span<const int32_t>& to) { to = from; });
+  for (size_t kind = 0; kind < kNumAttentionKinds; ++kind)
+    inputs.tables[kind].block_table = batch.tables[kind].block_table;
   return inputs;
 }
 
-Result<StepInputs> InputBuffer::place(const Batch& batch) {
-  if (device_.is_host()) return host_inputs(batch);
+Result<InputBuffer> InputBuffer::create(kernels::Device& device, const Limits& limits) {
+  InputBuffer buffer(device, limits);
+  if (device.is_host()) return buffer;
+  // ids and slots of both kinds, and the arrays of both row sets
+  int64_t numbers =
+      3 * limits.tokens + 2 * limits.logits +
+      (2 + 2 * static_cast<int64_t>(kNumAttentionKinds)) * (limits.tokens + limits.logits) +
+      2 * static_cast<int64_t>(kNumAttentionKinds) * limits.sequences;
+  for (const int64_t blocks : limits.blocks) numbers += blocks;
+  buffer.capacity_ = static_cast<size_t>(numbers);
+  G4_ASSIGN_OR_RETURN(buffer.memory_, device.allocate(buffer.capacity_ * sizeof(int32_t)));
+  return buffer;
+}
+
+StepInputs InputBuffer::place(const Batch& batch) {
+  if (device_->is_host()) return host_inputs(batch);
   StepInputs inputs;
+  place_block_tables(batch, inputs);
   staging_.clear();
-  for_each_array(batch, inputs, [&](const std::vector<int32_t>& from, std::span<const int32_t>&) {
-    staging_.insert(staging_.end(), from.begin(), from.end());
-  });
-  if (staging_.size() > capacity_) {
-    capacity_ = 2 * staging_.size();  // block tables grow with the sequences
-    memory_.reset();
-    G4_ASSIGN_OR_RETURN(memory_, device_.allocate(capacity_ * sizeof(int32_t)));
-  }
-  device_.upload(memory_.get(), staging_.data(), staging_.size() * sizeof(int32_t));
-  const auto* next = reinterpret_cast<const int32_t*>(memory_.get());
-  for_each_array(batch, inputs,
-                 [&](const std::vector<int32_t>& from, std::span<const int32_t>& to) {
-                   to = {next, from.size()};
-                   next += from.size();
-                 });
+  for_each_fixed_array(batch, inputs,
+                       [&](const std::vector<int32_t>& from, std::span<const int32_t>&) {
+                         staging_.insert(staging_.end(), from.begin(), from.end());
+                       });
+  auto* next = reinterpret_cast<int32_t*>(memory_.get());
+  for (const int64_t blocks : limits_.blocks) next += blocks;
+  G4_CHECK_LE(next + staging_.size(), reinterpret_cast<int32_t*>(memory_.get()) + capacity_);
+  device_->upload(next, staging_.data(), staging_.size() * sizeof(int32_t));
+  for_each_fixed_array(batch, inputs,
+                       [&](const std::vector<int32_t>& from, std::span<const int32_t>& to) {
+                         to = {next, from.size()};
+                         next += from.size();
+                       });
   return inputs;
+}
+
+void InputBuffer::place_block_tables(const Batch& batch, StepInputs& inputs) {
+  auto* next = reinterpret_cast<int32_t*>(memory_.get());
+  for (size_t kind = 0; kind < kNumAttentionKinds; ++kind) {
+    const std::vector<int32_t>& table = batch.tables[kind].block_table;
+    G4_CHECK_LE(static_cast<int64_t>(table.size()), limits_.blocks[kind]);
+    device_->upload(next, table.data(), table.size() * sizeof(int32_t));
+    inputs.tables[kind].block_table = {next, table.size()};
+    next += limits_.blocks[kind];
+  }
 }
 
 }  // namespace gemma4::model

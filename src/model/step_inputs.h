@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "kernels/device.h"
 #include "model/batch.h"
+#include "model/kv_cache.h"
 
 namespace gemma4::model {
 
@@ -43,20 +44,33 @@ struct StepInputs {
 // Views into `batch`.
 StepInputs host_inputs(const Batch& batch);
 
-// Device memory for the arrays of one step at a time.
+// Device memory for the arrays of one step at a time. Batches with the same numbers of tokens,
+// logits and sequences find their arrays at the same addresses, as recorded steps need.
 class InputBuffer {
  public:
-  explicit InputBuffer(kernels::Device& device) : device_(device) {}
+  struct Limits {
+    int64_t tokens = 0;
+    int64_t logits = 0;
+    int64_t sequences = 0;
+    KvCache::BlockCounts blocks{};  // of all sequences together
+  };
+  // Errors: kResourceExhausted.
+  static Result<InputBuffer> create(kernels::Device& device, const Limits& limits);
 
-  // Copies the arrays of `batch` to the device, where they stay until the next call; on the CPU it
-  // only views them. Errors: kResourceExhausted.
-  Result<StepInputs> place(const Batch& batch);
+  // Copies the arrays of `batch`, within the limits, to the device, where they stay until the next
+  // call; on the CPU it only views them.
+  StepInputs place(const Batch& batch);
 
  private:
-  kernels::Device& device_;
+  InputBuffer(kernels::Device& device, const Limits& limits) : device_(&device), limits_(limits) {}
+  void place_block_tables(const Batch& batch, StepInputs& inputs);
+
+  kernels::Device* device_;
+  Limits limits_;
+  // The block tables of each kind, at full size since they grow; then the other arrays.
   kernels::Device::Memory memory_;
   size_t capacity_ = 0;           // of memory_, in numbers
-  std::vector<int32_t> staging_;  // all arrays, one after the other
+  std::vector<int32_t> staging_;  // the other arrays, one after the other
 };
 
 }  // namespace gemma4::model

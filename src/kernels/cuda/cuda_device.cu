@@ -2,6 +2,7 @@
 // file.
 
 #include <cstring>
+#include <memory>
 
 #include "base/strings.h"
 #include "kernels/cuda/entries.h"
@@ -32,6 +33,16 @@ const Table& cuda_table() {
   };
   return kTable;
 }
+
+class CudaRecording : public Device::Recording {
+ public:
+  explicit CudaRecording(cudaGraphExec_t graph) : graph_(graph) {}
+  ~CudaRecording() override { cudaGraphExecDestroy(graph_); }
+  cudaGraphExec_t graph() const { return graph_; }
+
+ private:
+  cudaGraphExec_t graph_;
+};
 
 // The first error of the device is kept until finish(); calls after it do nothing.
 class CudaDevice : public Device {
@@ -72,12 +83,29 @@ class CudaDevice : public Device {
   }
   void download(void* target, const void* source, size_t bytes) override {
     if (bytes == 0) return;
-    std::memset(target, 0, bytes);  // after an error the caller reads zeros, never old memory
     check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToHost, stream_), "downloading");
     check(cudaStreamSynchronize(stream_), "running a step");
+    if (!error_.empty()) std::memset(target, 0, bytes);  // never what was there before
   }
   void copy(void* target, const void* source, size_t bytes) override {
     check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, stream_), "copying");
+  }
+  bool can_record() const override { return true; }
+  void start_recording() override {
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a step");
+  }
+  std::unique_ptr<Recording> stop_recording() override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(stream_, &graph), "recording a step");
+    if (graph == nullptr) return nullptr;
+    cudaGraphExec_t ready = nullptr;
+    check(cudaGraphInstantiate(&ready, graph, 0), "preparing a recorded step");
+    cudaGraphDestroy(graph);
+    return ready == nullptr ? nullptr : std::make_unique<CudaRecording>(ready);
+  }
+  void replay(const Recording& recording) override {
+    check(cudaGraphLaunch(static_cast<const CudaRecording&>(recording).graph(), stream_),
+          "running a recorded step");
   }
   Status finish() override {
     check(cudaStreamSynchronize(stream_), "running a step");

@@ -278,34 +278,23 @@ int Explorer::forced_byte(ConfigId config) const {
   return forced;
 }
 
-// Whether some plain text may begin in `state`.
-bool Explorer::takes_plain(const Grammar::State& state, Plain plain) const {
-  for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
-    const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
-    for (int byte = edge.first; byte <= edge.last; ++byte)
-      if (plain == Plain::kText || (byte >= 0x20 && byte != '"' && byte != '\\')) return true;
-  }
-  return false;
-}
-
 Explorer::PlainText Explorer::plain(ConfigId config, Plain plain) const {
-  PlainText result{.exact = true};
+  int free = 0;     // code points that may be any
+  int longest = 0;  // that may be some
   for (const NodeId node : tops(config)) {
     const Grammar::State& state = state_of(node);
-    if (state.counted_limit != 0 && state.counted_plain == plain) {
+    if (state.counted_limit != 0 && state.counted_plain >= plain) {
       const auto& words = registers_.words(nodes_[node].registers);
       const uint32_t used = state.counted_word < words.size() ? words[state.counted_word] : 0;
       // The code point that comes next is counted already.
       const int64_t left = int64_t{state.counted_limit} - used + 1;
-      result.code_points = static_cast<int>(
-          std::max<int64_t>(result.code_points, std::min<int64_t>(left, kManyCodePoints)));
+      free = static_cast<int>(std::max<int64_t>(free, std::min<int64_t>(left, kManyCodePoints)));
       continue;
     }
-    const int free = state.plain[static_cast<size_t>(plain)];
-    result.code_points = std::max(result.code_points, free);
-    if (takes_plain(state, plain)) result.exact = false;
+    free = std::max<int>(free, state.plain[static_cast<size_t>(plain)]);
+    longest = std::max<int>(longest, state.longest[static_cast<size_t>(plain)]);
   }
-  return result;
+  return {free, free >= kManyCodePoints || longest <= free};
 }
 
 ConfigId Explorer::adopt(const Explorer& other, ConfigId config) {

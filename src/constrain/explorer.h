@@ -56,8 +56,8 @@ class Explorer {
   // token may come.
   int forced_byte(ConfigId config) const;
 
-  // How much plain text may follow whatever it is; and whether that is all the plain text there
-  // may be.
+  // How much plain text may follow whatever it is; and whether no more plain text may follow, or
+  // no token has more.
   struct PlainText {
     int code_points = 0;
     bool exact = false;
@@ -108,7 +108,6 @@ class Explorer {
   void close();
   void follow(NodeId node, const Grammar::Jump& jump);
   bool apply(std::span<const Operation> operations, uint32_t& registers);
-  bool takes_plain(const Grammar::State& state, Plain plain) const;
   ConfigId finish_config();
 
   std::shared_ptr<const Grammar> grammar_;

@@ -46,12 +46,26 @@ struct Operation {
   bool operator==(const Operation&) const = default;
 };
 
-// Text that a state takes any amount of. Tokens made of nothing else need not be tried.
+// Text that a state takes any amount of. Tokens made of nothing else need not be tried. Each kind
+// contains the one before.
 enum class Plain : uint8_t {
-  kJson,  // code points without control characters, `"` and `\`
-  kText,  // all code points
+  kLower,  // a to z
+  kJson,   // code points without control characters, `"` and `\`
+  kText,   // all code points
 };
-inline constexpr size_t kNumPlains = 2;
+inline constexpr size_t kNumPlains = 3;
+inline constexpr Plain kPlains[kNumPlains] = {Plain::kLower, Plain::kJson, Plain::kText};
+
+// Whether a byte, which may be part of a longer sequence, belongs to text of that kind.
+inline bool is_plain(Plain plain, uint8_t byte) {
+  switch (plain) {
+    case Plain::kLower: return byte >= 'a' && byte <= 'z';
+    case Plain::kJson: return byte >= 0x20 && byte != '"' && byte != '\\';
+    case Plain::kText: return true;
+  }
+  return false;
+}
+
 inline constexpr int kManyCodePoints = 32;  // stands for any number
 
 // Immutable. Made by GrammarBuilder::build.
@@ -76,8 +90,10 @@ struct Grammar {
     uint32_t jumps_begin = 0, jumps_end = 0;
     bool accepts = false;       // the rule may end here
     bool only_accepts = false;  // and nothing else is possible
-    // Code points that may follow whatever they are, at most kManyCodePoints.
-    uint8_t plain[kNumPlains] = {0, 0};
+    // How many plain code points may follow whatever they are, and at most how many may follow at
+    // all; kManyCodePoints stands for more.
+    uint8_t plain[kNumPlains] = {0, 0, 0};
+    uint8_t longest[kNumPlains] = {0, 0, 0};
     // Or as many as word `counted_word` is below counted_limit, plus one; counted_limit 0: none.
     Plain counted_plain = Plain::kJson;
     uint32_t counted_word = 0, counted_limit = 0;

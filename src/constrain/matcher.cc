@@ -122,11 +122,11 @@ void Matcher::allowed(std::span<uint32_t> bits) {
 // by byte, together as far as they begin alike.
 void Matcher::compute_mask(std::span<uint32_t> bits) {
   const TokenTree* tree = &vocabulary_->all();
-  for (const Plain plain : {Plain::kJson, Plain::kText}) {
+  for (const Plain plain : kPlains) {
     const Explorer::PlainText text = explorer_->plain(config_, plain);
     if (text.code_points == 0) continue;
     set_bits(bits, vocabulary_->plain_tokens(plain, text.code_points));
-    if (text.exact || text.code_points >= kManyCodePoints) tree = &vocabulary_->rest(plain);
+    if (text.exact) tree = &vocabulary_->rest(plain);
   }
   TreeWalk(*explorer_, *tree, bits).run(config_);
   std::vector<int32_t> symbols;

@@ -1,4 +1,5 @@
 // Which states take any plain text, and how much of it (State::plain).
+#include <algorithm>
 #include <span>
 
 #include "constrain/grammar_linker.h"
@@ -20,14 +21,19 @@ constexpr Sequence kLong[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0x
 constexpr Sequence kJsonAscii[] = {
     {0x20, 0x21, 0, 0, -1}, {0x23, 0x5B, 0, 0, -1}, {0x5D, 0x7F, 0, 0, -1}};
 constexpr Sequence kTextAscii[] = {{0x00, 0x7F, 0, 0, -1}};
+constexpr Sequence kLowerAscii[] = {{'a', 'z', 0, 0, -1}};
 
 class PlainFinder {
  public:
   PlainFinder(Grammar& grammar, Plain plain)
-      : grammar_(grammar),
-        kind_(static_cast<size_t>(plain)),
-        ascii_(plain == Plain::kJson ? std::span<const Sequence>(kJsonAscii)
-                                     : std::span<const Sequence>(kTextAscii)) {}
+      : grammar_(grammar), plain_(plain), kind_(static_cast<size_t>(plain)) {
+    if (plain == Plain::kLower) {
+      ascii_ = kLowerAscii;
+    } else {
+      ascii_ = plain == Plain::kJson ? std::span<const Sequence>(kJsonAscii) : kTextAscii;
+      long_ = kLong;
+    }
+  }
 
   // Round n keeps the states whose every plain step leads to a state that round n - 1 kept.
   void run() {
@@ -43,11 +49,24 @@ class PlainFinder {
     }
   }
 
+  // Grows the lengths until nothing changes.
+  void find_longest() {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t s = grammar_.states.size(); s-- > 0;) {
+        Grammar::State& state = grammar_.states[s];
+        const auto longest = static_cast<uint8_t>(longest_from(state));
+        changed = changed || longest != state.longest[kind_];
+        state.longest[kind_] = longest;
+      }
+    }
+  }
+
  private:
   bool takes_all(StateId state, int rounds) const {
     for (const Sequence& s : ascii_)
       if (!covers(state, s.lead_first, s.lead_last, rounds, -1, s)) return false;
-    for (const Sequence& s : kLong)
+    for (const Sequence& s : long_)
       if (!covers(state, s.lead_first, s.lead_last, rounds, 0, s)) return false;
     return true;
   }
@@ -71,16 +90,39 @@ class PlainFinder {
     return grammar_.states[state].plain[kind_] >= rounds;
   }
 
+  // The longest plain text from `state`, given those of its successors. Every byte counts as a code
+  // point, and what another rule may add as any number: too much is safe.
+  int longest_from(const Grammar::State& state) const {
+    if (state.plain[kind_] >= kManyCodePoints || state.accepts) return kManyCodePoints;
+    int longest = 0;
+    for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
+      const Grammar::ByteEdge& edge = grammar_.byte_edges[i];
+      const int through = grammar_.states[edge.next].longest[kind_] + 1;
+      for (int byte = edge.first; byte <= edge.last && longest < through; ++byte)
+        if (is_plain(plain_, static_cast<uint8_t>(byte))) longest = through;
+    }
+    for (uint32_t i = state.jumps_begin; i < state.jumps_end; ++i) {
+      const Grammar::Jump& jump = grammar_.jumps[i];
+      if (jump.call >= 0) return kManyCodePoints;
+      longest = std::max<int>(longest, grammar_.states[jump.next].longest[kind_]);
+    }
+    return std::min(longest, kManyCodePoints);
+  }
+
   Grammar& grammar_;
+  const Plain plain_;
   const size_t kind_;
-  const std::span<const Sequence> ascii_;
+  std::span<const Sequence> ascii_, long_;
 };
 
 }  // namespace
 
 void find_plain_states(Grammar& grammar) {
-  PlainFinder(grammar, Plain::kJson).run();
-  PlainFinder(grammar, Plain::kText).run();
+  for (const Plain plain : kPlains) {
+    PlainFinder finder(grammar, plain);
+    finder.run();
+    finder.find_longest();
+  }
 }
 
 }  // namespace gemma4::constrain

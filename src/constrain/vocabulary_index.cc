@@ -75,8 +75,7 @@ TokenTree tree_of(const VocabularyIndex& index, std::span<const TokenId> sorted)
 int plain_code_points(std::string_view bytes, Plain plain) {
   int count = 0;
   while (!bytes.empty()) {
-    const auto first = static_cast<uint8_t>(bytes[0]);
-    if (plain == Plain::kJson && (first < 0x20 || first == '"' || first == '\\')) return 0;
+    if (!is_plain(plain, static_cast<uint8_t>(bytes[0]))) return 0;
     const text::Utf8Sequence next = text::next_sequence(bytes);
     if (next.kind != text::Utf8Sequence::Kind::kValid) return 0;
     bytes.remove_prefix(next.length);
@@ -112,7 +111,7 @@ void VocabularyIndex::read(const text::Tokenizer& tokenizer) {
 }
 
 void VocabularyIndex::sort_plain(std::span<const TokenId> sorted) {
-  for (const Plain plain : {Plain::kJson, Plain::kText}) {
+  for (const Plain plain : kPlains) {
     std::vector<uint32_t>& masks = plain_[static_cast<size_t>(plain)];
     masks.assign(kManyCodePoints * num_words(), 0);
     std::vector<TokenId> rest;

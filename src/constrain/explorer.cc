@@ -1,7 +1,6 @@
 #include "constrain/explorer.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/check.h"
 
@@ -122,70 +121,10 @@ void Explorer::follow(NodeId id, const Grammar::Jump& jump) {
   visit(find_node({grammar_->rule_starts[jump.call], 0, below}));
 }
 
-namespace {
-
-// A view of registers in which missing words are zeros.
-class Words {
- public:
-  explicit Words(std::vector<uint32_t>& words) : words_(words) {}
-  uint32_t get(size_t i) const { return i < words_.size() ? words_[i] : 0; }
-  void set(size_t i, uint32_t value) {
-    if (i >= words_.size()) words_.resize(i + 1);
-    words_[i] = value;
-  }
-  bool bit(uint32_t i) const { return (get(i / 32) >> (i % 32) & 1) != 0; }
-  uint32_t count_clear(const std::vector<uint32_t>& mask) const {
-    uint32_t count = 0;
-    for (size_t i = 0; i < mask.size(); ++i)
-      count += static_cast<uint32_t>(std::popcount(mask[i] & ~get(i)));
-    return count;
-  }
-
- private:
-  std::vector<uint32_t>& words_;
-};
-
-bool apply_one(const Grammar& grammar, const Operation& op, Words& words) {
-  using Kind = Operation::Kind;
-  switch (op.kind) {
-    case Kind::kUseBit:
-      if (words.bit(op.a)) return false;
-      words.set(op.a / 32, words.get(op.a / 32) | 1U << (op.a % 32));
-      return true;
-    case Kind::kAdvance:
-      if (words.get(0) < op.b || words.get(0) > op.a) return false;
-      words.set(0, op.a + 1);
-      return true;
-    case Kind::kCountBelow:
-      if (words.get(op.a) >= op.b) return false;
-      words.set(op.a, words.get(op.a) + 1);
-      return true;
-    case Kind::kCountUpTo:
-      words.set(op.a, std::min(words.get(op.a) + 1, op.b));
-      return true;
-    case Kind::kBelow:
-      return words.get(op.a) < op.b;
-    case Kind::kAtLeast:
-      return words.get(op.a) >= op.b;
-    case Kind::kHasAll:
-      return words.count_clear(grammar.masks[op.a]) == 0;
-    case Kind::kAnyClear:
-      return words.count_clear(grammar.masks[op.a]) != 0;
-    case Kind::kSetOrAnyClear:
-      return words.bit(op.a) || words.count_clear(grammar.masks[op.b]) != 0;
-    case Kind::kRoom:
-      return words.get(op.a) + words.count_clear(grammar.masks[op.mask]) < op.b;
-  }
-  return false;
-}
-
-}  // namespace
-
 bool Explorer::apply(std::span<const Operation> operations, uint32_t& registers) {
   std::vector<uint32_t> values = registers_.words(registers);
-  Words words(values);
   for (const Operation& operation : operations)
-    if (!apply_one(*grammar_, operation, words)) return false;
+    if (!apply_operation(*grammar_, operation, values)) return false;
   registers = registers_.find(std::move(values));
   return true;
 }

@@ -59,9 +59,12 @@ inline constexpr Plain kPlains[kNumPlains] = {Plain::kLower, Plain::kJson, Plain
 // Whether a byte, which may be part of a longer sequence, belongs to text of that kind.
 inline bool is_plain(Plain plain, uint8_t byte) {
   switch (plain) {
-    case Plain::kLower: return byte >= 'a' && byte <= 'z';
-    case Plain::kJson: return byte >= 0x20 && byte != '"' && byte != '\\';
-    case Plain::kText: return true;
+    case Plain::kLower:
+      return byte >= 'a' && byte <= 'z';
+    case Plain::kJson:
+      return byte >= 0x20 && byte != '"' && byte != '\\';
+    case Plain::kText:
+      return true;
   }
   return false;
 }
@@ -108,6 +111,10 @@ struct Grammar {
   std::vector<StateId> rule_starts;
   RuleId root = 0;
 };
+
+// Whether `operation` passes on `registers`, where missing words are zeros; if so, changes them.
+bool apply_operation(const Grammar& grammar, const Operation& operation,
+                     std::vector<uint32_t>& registers);
 
 class GrammarBuilder {
  public:

@@ -34,29 +34,30 @@ void Nfa::code_point(int from, const CodePointSet& set, int to) {
 
 class SubsetConstruction {
  public:
-  SubsetConstruction(const Nfa& nfa, int final, bool prefixes)
-      : nfa_(nfa), final_(final), prefixes_(prefixes), seen_(nfa.states_.size()) {}
+  SubsetConstruction(const Nfa& nfa, int final, bool prefixes, size_t& work)
+      : nfa_(nfa), final_(final), prefixes_(prefixes), work_(work), seen_(nfa.states_.size()) {}
 
   Result<Dfa> run(int start) {
     find(close({start}, true), true);
     for (size_t i = 0; i < sets_.size(); ++i) {
       expand(i);
-      if (sets_.size() > kMaxDfaStates || work_ > kMaxWork)
+      if (sets_.size() > kMaxDfaStates || work_ == 0)
         return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
     }
     return minimise(result_);
   }
 
  private:
-  static constexpr size_t kMaxWork = 20'000'000;
   using Set = std::vector<int>;
+
+  void spend(size_t amount) { work_ -= std::min(work_, amount); }
 
   // `set` and what it reaches without input, at the begin of the text or not, but not at its end.
   Set close(Set set, bool at_begin, bool at_end = false) {
     ++round_;
     for (const int s : set) seen_[s] = round_;
     for (size_t i = 0; i < set.size(); ++i) {
-      ++work_;
+      spend(1);
       if (prefixes_ && set[i] == final_) return {final_};
       for (const Nfa::Jump& jump : nfa_.states_[set[i]].jumps) {
         if (seen_[jump.to] == round_) continue;
@@ -102,7 +103,7 @@ class SubsetConstruction {
       Set next;
       for (const Nfa::Edge& edge : edges)
         if (edge.first <= byte && byte <= edge.last) next.push_back(edge.to);
-      work_ += edges.size();
+      spend(edges.size());
       if (!next.empty()) {
         std::sort(next.begin(), next.end());
         next.erase(std::unique(next.begin(), next.end()), next.end());
@@ -133,18 +134,18 @@ class SubsetConstruction {
   const Nfa& nfa_;
   const int final_;
   const bool prefixes_;
+  size_t& work_;  // what may still be done
   std::vector<uint32_t> seen_;
   uint32_t round_ = 0;
-  size_t work_ = 0;
   std::map<Set, int32_t> ids_;
   std::vector<Set> sets_;
   int32_t start_again_ = -1;
   Dfa result_;
 };
 
-Result<Dfa> Nfa::determinise(int start, int final, bool prefixes) const {
+Result<Dfa> Nfa::determinise(int start, int final, bool prefixes, size_t& work) const {
   if (too_large()) return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
-  return SubsetConstruction(*this, final, prefixes).run(start);
+  return SubsetConstruction(*this, final, prefixes, work).run(start);
 }
 
 const Dfa& any_text() {

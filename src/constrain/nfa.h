@@ -13,6 +13,7 @@ namespace gemma4::constrain {
 class Nfa {
  public:
   static constexpr size_t kMaxStates = 200000;
+  static constexpr size_t kMaxWork = 20'000'000;  // about a second
   enum class Where : uint8_t { kAnywhere, kAtBegin, kAtEnd };
 
   int add_state() {
@@ -34,8 +35,13 @@ class Nfa {
 
   // The minimal automaton of the texts that lead from `start` to `final`, which must have no edges.
   // With `prefixes`, of those that have a beginning that does, and then are any UTF-8.
-  // Error kResourceExhausted beyond kMaxDfaStates or a bound on the work.
-  Result<Dfa> determinise(int start, int final, bool prefixes) const;
+  // Error kResourceExhausted beyond kMaxDfaStates or more work than `work`, from which what was
+  // done is taken.
+  Result<Dfa> determinise(int start, int final, bool prefixes, size_t& work) const;
+  Result<Dfa> determinise(int start, int final, bool prefixes) const {
+    size_t work = kMaxWork;
+    return determinise(start, final, prefixes, work);
+  }
 
  private:
   friend class SubsetConstruction;

@@ -278,6 +278,11 @@ class RegexParser {
 }  // namespace
 
 Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode) {
+  size_t work = Nfa::kMaxWork;
+  return compile_regex(pattern, mode, work);
+}
+
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work) {
   G4_ASSIGN_OR_RETURN(const Expression expression, RegexParser(pattern).parse());
   Nfa nfa;
   const int start = nfa.add_state();
@@ -290,7 +295,7 @@ Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode) {
     nfa.jump(start, from);
   }
   append_expression(expression, from, final, nfa);
-  Result<Dfa> dfa = nfa.determinise(start, final, mode == RegexMode::kSearch);
+  Result<Dfa> dfa = nfa.determinise(start, final, mode == RegexMode::kSearch, work);
   if (!dfa.ok()) return dfa.error().with_context("the regular expression");
   return dfa;
 }

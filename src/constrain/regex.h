@@ -23,5 +23,7 @@ enum class RegexMode {
 // \p and \P, each named; kResourceExhausted for an automaton that grows too large. All say at
 // which byte, except the last.
 Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode);
+// The same, with a limit on the work (Nfa::determinise) that several expressions share.
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work);
 
 }  // namespace gemma4::constrain

@@ -15,6 +15,7 @@ struct AtomSets {
   static constexpr int kKind = 0;
   Atom atom;
 
+  static size_t weight(bool) { return 0; }
   static bool all() { return true; }
   static bool none() { return false; }
   static Result<bool> both(bool a, bool b) { return a && b; }
@@ -36,6 +37,7 @@ struct StringSets {
   using Set = StringSet;
   static constexpr int kKind = 1;
 
+  static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static StringSet all() { return StringSet::all(); }
   static StringSet none() { return StringSet::none(); }
   static auto both(const Set& a, const Set& b) { return intersection(a, b); }
@@ -61,6 +63,7 @@ struct NumberSets {
   using Set = NumberSet;
   static constexpr int kKind = 2;
 
+  static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static NumberSet all() { return NumberSet::all(); }
   static NumberSet none() { return NumberSet::none(); }
   static auto both(const Set& a, const Set& b) { return intersection(a, b); }

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/strings.h"
+#include "constrain/nfa.h"
 #include "constrain/regex.h"
 #include "constrain/schema.h"
 #include "constrain/schema_index.h"
@@ -140,6 +141,7 @@ class Loader {
   SchemaSet schemas_;
   std::unordered_map<const Value*, SchemaId> ids_;
   int depth_ = 0;
+  size_t work_ = Nfa::kMaxWork;  // for all patterns together
 };
 
 Status Loader::read(Schema& schema, const SchemaPlace& place) {
@@ -258,7 +260,7 @@ Result<bool> Loader::read_text(Schema& schema, const std::string& name, const Va
     G4_RETURN_IF_ERROR(limit(value, place.path, name, set.max_length));
   } else if (name == "pattern") {
     if (!value.is_string()) return wrong(place.path, name, "must be a string");
-    auto dfa = compile_regex(value.as_string(), RegexMode::kSearch);
+    auto dfa = compile_regex(value.as_string(), RegexMode::kSearch, work_);
     if (!dfa.ok())
       return dfa.error().with_context(str_cat("schema at '", place.path, "': pattern"));
     set = StringSet::of(std::move(dfa).value());
@@ -343,7 +345,7 @@ Result<bool> Loader::read_object(Schema& schema, const std::string& name, const 
     }));
   } else if (name == "patternProperties") {
     G4_RETURN_IF_ERROR(members(value, place, name, [&](const std::string& key, SchemaId id) {
-      auto dfa = compile_regex(key, RegexMode::kSearch);
+      auto dfa = compile_regex(key, RegexMode::kSearch, work_);
       if (!dfa.ok()) return Status(dfa.error().with_context(str_cat("schema at '", path, "'")));
       schema.pattern_properties.emplace_back(std::make_shared<const Dfa>(std::move(dfa).value()),
                                              id);

@@ -40,6 +40,7 @@ class SetEvaluator {
       if (error.message.starts_with("schema at")) return error;
       return error.with_context(str_cat("schema at '", algebra_.schema(id).path, "'"));
     }
+    G4_RETURN_IF_ERROR(algebra_.charge(1 + Sets::weight(result.value()) / 16));
     known_[id] = result.value();
     return result;
   }

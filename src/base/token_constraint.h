@@ -17,7 +17,7 @@ class TokenConstraint {
   virtual void mask(std::span<uint32_t> bits) = 0;
   // Takes the id that was sampled; it was allowed.
   virtual void accept(int32_t id) = 0;
-  // The answer is complete; nothing may follow.
+  // The answer is complete: nothing but a stop token may follow.
   virtual bool finished() const = 0;
 };
 

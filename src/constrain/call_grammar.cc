@@ -1,0 +1,48 @@
+#include "constrain/call_grammar.h"
+
+#include "base/strings.h"
+#include "constrain/schema_grammar.h"
+
+namespace gemma4::constrain {
+namespace {
+
+// The rule of a tool's arguments: an object, whatever else the schema allows.
+Result<RuleId> arguments(const json::Value& parameters, GrammarBuilder& grammar, Dialect& dialect) {
+  const SchemaOptions options{.open_objects = false};
+  G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(parameters, options));
+  const SchemaId object = schemas.add({.types = kObjectBit});
+  SchemaAlgebra algebra(std::move(schemas));
+  Conjunction all;
+  algebra.add_to(all, {0, false});
+  algebra.add_to(all, {object, false});
+  return ValueRules(std::move(algebra), grammar, dialect, options.open_objects).value(all);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Grammar>> grammar_of_calls(std::span<const Tool> tools,
+                                                        const ControlTokens& tokens,
+                                                        CallCount count) {
+  if (tools.empty())
+    return Error{ErrorCode::kInvalidArgument, "a call is demanded but there are no tools"};
+  const json::Value anything(true);
+  GrammarBuilder grammar;
+  const std::unique_ptr<Dialect> dialect = call_dialect(grammar, tokens.quote);
+  const RuleId root = grammar.add_rule("calls");
+  const StateId prefix = grammar.add_state();
+  grammar.edge_on_symbol(grammar.start(root), tokens.call_begin, prefix);
+  const StateId name = grammar.bytes(prefix, "call:");
+  const StateId behind = grammar.add_state();
+  for (const Tool& tool : tools) {
+    const json::Value& parameters = tool.parameters != nullptr ? *tool.parameters : anything;
+    auto rule = arguments(parameters, grammar, *dialect);
+    if (!rule.ok()) return rule.error().with_context(str_cat("tool '", tool.name, "'"));
+    grammar.call(grammar.bytes(name, tool.name), rule.value(), behind);
+  }
+  const StateId end = grammar.symbol(behind, tokens.call_end);
+  grammar.accept(end);
+  if (count == CallCount::kOneOrMore) grammar.edge_on_symbol(end, tokens.call_begin, prefix);
+  return grammar.build(root);
+}
+
+}  // namespace gemma4::constrain

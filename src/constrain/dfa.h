@@ -1,0 +1,86 @@
+// Deterministic automata over bytes: the regular parts of grammars, as minimal tables.
+//
+//   G4_ASSIGN_OR_RETURN(Dfa both, combine(a, b, SetOperation::kAnd, kMaxDfaStates));
+//   bool yes = both.accepts("text");
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace gemma4::constrain {
+
+// Beyond this many states an automaton is refused rather than built.
+inline constexpr size_t kMaxDfaStates = 20000;
+
+// State 0 is the start. No states at all: the empty language. Missing edges lead nowhere.
+struct Dfa {
+  struct Edge {
+    uint8_t first = 0;  // first to last, both included
+    uint8_t last = 0;
+    int32_t next = 0;
+    bool operator==(const Edge&) const = default;
+  };
+  struct State {
+    bool accepts = false;
+    std::vector<Edge> edges;  // sorted, disjoint
+  };
+  std::vector<State> states;
+
+  bool empty() const { return states.empty(); }
+  // The state after `byte`, or -1.
+  int32_t step(int32_t state, uint8_t byte) const;
+  bool accepts(std::string_view text) const;
+};
+
+// The smallest automaton of the same language; its states are numbered breadth first. Each of them
+// is reachable and leads to an accepting one.
+Dfa minimise(const Dfa& dfa);
+
+enum class SetOperation { kAnd, kOr, kMinus };
+
+// Intersection, union or difference, minimal. Error kResourceExhausted: more than `max_states`
+// states on the way.
+Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states);
+
+// Exactly these strings; minimal. Repetitions are harmless.
+Dfa dfa_of_strings(std::vector<std::string> strings);
+
+// Explores an automaton that is given as code: `step(key, byte)` is the key of the next state or
+// nothing, `accepts(key)` whether a text may end there. Minimal. Error as above.
+template <typename Key, typename Step, typename Accepts>
+Result<Dfa> explore(const Key& start, Step&& step, Accepts&& accepts, size_t max_states) {
+  Dfa dfa;
+  std::map<Key, int32_t> ids{{start, 0}};
+  std::vector<Key> keys{start};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const Key key = keys[i];
+    Dfa::State state{accepts(key), {}};
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::optional<Key> next = step(key, static_cast<uint8_t>(byte));
+      if (!next) continue;
+      const auto [it, is_new] = ids.emplace(*next, static_cast<int32_t>(keys.size()));
+      if (is_new) keys.push_back(*next);
+      const auto value = static_cast<uint8_t>(byte);
+      if (!state.edges.empty() && state.edges.back().last + 1 == byte &&
+          state.edges.back().next == it->second) {
+        state.edges.back().last = value;
+      } else {
+        state.edges.push_back({value, value, it->second});
+      }
+    }
+    dfa.states.push_back(std::move(state));
+    if (keys.size() > max_states)
+      return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+  }
+  return minimise(dfa);
+}
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,134 @@
+// Runs a grammar one byte at a time. All stacks that the input so far allows are one configuration;
+// what a byte does to a configuration is worked out once and then looked up, so that matching is a
+// walk through a table that grows as it is used.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "constrain/grammar.h"
+
+namespace gemma4::constrain {
+
+using ConfigId = int32_t;
+inline constexpr ConfigId kDeadConfig = 0;  // no text can follow
+
+// Sets of registers; equal ones have the same id, and 0 is the one of zeros.
+class Registers {
+ public:
+  Registers() { find({}); }
+  const std::vector<uint32_t>& words(uint32_t id) const { return sets_[id]; }
+  uint32_t find(std::vector<uint32_t> words);
+
+ private:
+  std::vector<std::vector<uint32_t>> sets_;
+  std::unordered_multimap<uint64_t, uint32_t> ids_;
+};
+
+// Not thread-safe. Its tables only grow: ask crowded() and move to a fresh one with adopt().
+class Explorer {
+ public:
+  explicit Explorer(std::shared_ptr<const Grammar> grammar);
+
+  ConfigId start() const { return start_; }
+  // The configuration behind one more byte, or kDeadConfig.
+  ConfigId step(ConfigId config, uint8_t byte) {
+    const ConfigId* row = rows_[config];
+    if (row != nullptr && row[byte] >= 0) [[likely]]
+      return row[byte];
+    return expand(config, byte);
+  }
+  // The same for a control token.
+  ConfigId step_symbol(ConfigId config, int32_t symbol);
+
+  // Whether the text may end here.
+  bool can_end(ConfigId config) const { return configs_[config].can_end; }
+  // Whether anything may follow.
+  bool can_continue(ConfigId config) const { return !tops(config).empty(); }
+  // Control tokens that may follow; may repeat.
+  void append_symbols(ConfigId config, std::vector<int32_t>& symbols) const;
+  // The one byte that can follow, or -1 if there are several, or the text may end, or a control
+  // token may come.
+  int forced_byte(ConfigId config) const;
+
+  // How much plain text may follow whatever it is; and whether no more plain text may follow, or
+  // no token has more.
+  struct PlainText {
+    int code_points = 0;
+    bool exact = false;
+  };
+  PlainText plain(ConfigId config, Plain plain) const;
+
+  // True when the tables have grown beyond what one explorer should keep.
+  bool crowded() const { return configs_.size() > kManyConfigs || nodes_.size() > kManyNodes; }
+  // True once something was treated as impossible because it would have taken too many states.
+  bool over_budget() const { return over_budget_; }
+  // The configuration here that equals `config` there. Both must run the same grammar.
+  ConfigId adopt(const Explorer& other, ConfigId config);
+
+  // Masks that were computed for configurations, kept by whoever computes them.
+  std::vector<uint32_t>* find_mask(ConfigId config, const void* vocabulary);
+  std::vector<uint32_t>& add_mask(ConfigId config);
+
+ private:
+  using NodeId = uint32_t;
+  static constexpr NodeId kBottom = 0;
+  static constexpr size_t kManyConfigs = 8192;
+  static constexpr size_t kMostConfigs = 4 * kManyConfigs;
+  static constexpr size_t kManyNodes = 1 << 20;
+  static constexpr size_t kMostNodes = 4 * kManyNodes;
+  static constexpr size_t kMostTops = 20000;  // stacks at once
+  static constexpr size_t kManyMasks = 256;
+
+  // A stack: its top frame and the stack below. Equal stacks are the same node.
+  struct Node {
+    StateId state;
+    uint32_t registers;
+    NodeId below;
+  };
+  struct Config {
+    uint32_t tops_begin, tops_end;  // in tops_
+    bool can_end;
+  };
+
+  std::span<const NodeId> tops(ConfigId config) const {
+    return std::span(tops_).subspan(configs_[config].tops_begin,
+                                    configs_[config].tops_end - configs_[config].tops_begin);
+  }
+  const Grammar::State& state_of(NodeId node) const { return grammar_->states[nodes_[node].state]; }
+  ConfigId expand(ConfigId config, uint8_t byte);
+  NodeId find_node(const Node& node);
+  void grow_node_table();
+  void visit(NodeId node);
+  void close();
+  void follow(NodeId node, const Grammar::Jump& jump);
+  bool apply(std::span<const Operation> operations, uint32_t& registers);
+  ConfigId finish_config();
+
+  std::shared_ptr<const Grammar> grammar_;
+  std::vector<Node> nodes_;
+  std::vector<NodeId> node_table_;  // open addressing; a power of two
+  Registers registers_;
+  std::vector<Config> configs_;
+  std::vector<NodeId> tops_;
+  std::unordered_multimap<uint64_t, ConfigId> config_ids_;
+  std::vector<ConfigId*> rows_;  // [configs] 256 next configurations each, -1 for unknown
+  std::deque<std::array<ConfigId, 256>> row_storage_;
+  std::unordered_map<ConfigId, std::vector<uint32_t>> masks_;
+  const void* masks_vocabulary_ = nullptr;
+  ConfigId start_ = kDeadConfig;
+  bool over_budget_ = false;
+
+  // The configuration being built.
+  std::vector<NodeId> work_, found_;
+  std::vector<uint32_t> seen_;  // by node: the round in which it was visited last
+  uint32_t round_ = 0;
+  bool found_end_ = false;
+};
+
+}  // namespace gemma4::constrain

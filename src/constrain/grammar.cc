@@ -1,0 +1,92 @@
+#include "constrain/grammar.h"
+
+#include "base/strings.h"
+#include "constrain/grammar_linker.h"
+
+namespace gemma4::constrain {
+
+RuleId GrammarBuilder::add_rule(std::string_view name) {
+  starts_.push_back(add_state());
+  names_.emplace_back(name);
+  return static_cast<RuleId>(starts_.size() - 1);
+}
+
+StateId GrammarBuilder::add_state() {
+  states_.emplace_back();
+  return static_cast<StateId>(states_.size() - 1);
+}
+
+void GrammarBuilder::edge(StateId from, uint8_t first, uint8_t last, StateId to) {
+  states_[from].bytes.push_back({first, last, to});
+  ++num_edges_;
+}
+
+void GrammarBuilder::edge_on_symbol(StateId from, int32_t symbol, StateId to) {
+  states_[from].symbols.push_back({symbol, to});
+  ++num_edges_;
+}
+
+void GrammarBuilder::jump(StateId from, StateId to, std::vector<Operation> operations) {
+  call(from, -1, to, std::move(operations));
+}
+
+void GrammarBuilder::call(StateId from, RuleId rule, StateId to,
+                          std::vector<Operation> operations) {
+  num_edges_ += 1 + operations.size();
+  states_[from].jumps.push_back({to, rule, std::move(operations)});
+}
+
+StateId GrammarBuilder::bytes(StateId from, std::string_view text) {
+  for (const char c : text) {
+    const StateId next = add_state();
+    edge(from, static_cast<uint8_t>(c), static_cast<uint8_t>(c), next);
+    from = next;
+  }
+  return from;
+}
+
+StateId GrammarBuilder::symbol(StateId from, int32_t id) {
+  const StateId next = add_state();
+  edge_on_symbol(from, id, next);
+  return next;
+}
+
+StateId GrammarBuilder::call(StateId from, RuleId rule) {
+  const StateId next = add_state();
+  call(from, rule, next);
+  return next;
+}
+
+StateId GrammarBuilder::dfa(StateId from, const Dfa& dfa, StateId to) {
+  if (dfa.empty()) return from;
+  const auto base = static_cast<StateId>(states_.size());
+  for (size_t i = 0; i < dfa.states.size(); ++i) add_state();
+  for (size_t i = 0; i < dfa.states.size(); ++i) {
+    const StateId state = base + static_cast<StateId>(i);
+    for (const Dfa::Edge& e : dfa.states[i].edges) edge(state, e.first, e.last, base + e.next);
+    if (dfa.states[i].accepts) jump(state, to);
+  }
+  jump(from, base);
+  return base;
+}
+
+void GrammarBuilder::mark_counted(StateId state, Plain plain, uint32_t word, uint32_t limit) {
+  states_[state].counted_plain = plain;
+  states_[state].counted_word = word;
+  states_[state].counted_limit = limit;
+}
+
+uint32_t GrammarBuilder::add_mask(std::vector<uint32_t> words) {
+  masks_.push_back(std::move(words));
+  return static_cast<uint32_t>(masks_.size() - 1);
+}
+
+Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(RuleId root) const {
+  if (over_budget())
+    return Error{ErrorCode::kResourceExhausted,
+                 str_cat("the grammar is too large: it needs ", states_.size(), " states and ",
+                         num_edges_, " edges, the limits are ", kMaxStates, " and ", kMaxEdges)};
+  return GrammarLinker(*this, root).link();
+}
+
+}  // namespace gemma4::constrain

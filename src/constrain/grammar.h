@@ -1,0 +1,178 @@
+// The one form of all grammars: rules that are automata over bytes, control tokens and calls of
+// other rules, with a few counters. The front ends build it, the matcher runs it.
+//
+//   GrammarBuilder g;
+//   const RuleId root = g.add_rule("root");
+//   g.accept(g.bytes(g.start(root), "yes"));
+//   G4_ASSIGN_OR_RETURN(std::shared_ptr<const Grammar> grammar, g.build(root));
+//
+// A frame is one call of a rule. It has registers (32-bit words, zero at first) that the operations
+// on edges test and change: counters of items, sets of properties seen.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "constrain/dfa.h"
+
+namespace gemma4::constrain {
+
+using RuleId = int32_t;
+using StateId = int32_t;
+
+// A test of the frame's registers, which may change them. An edge whose test fails is not there.
+struct Operation {
+  enum class Kind : uint8_t {
+    kUseBit,         // bit `a` is clear; sets it
+    kAdvance,        // b <= word 0 <= a; word 0 becomes a + 1
+    kCountBelow,     // word `a` < b; adds 1
+    kCountUpTo,      // adds 1 to word `a` unless it is b
+    kBelow,          // word `a` < b
+    kAtLeast,        // word `a` >= b
+    kHasAll,         // all bits of mask `a` are set
+    kAnyClear,       // some bit of mask `a` is clear
+    kSetOrAnyClear,  // bit `a` is set, or some bit of mask `b` is clear
+    kRoom,           // word `a` plus the number of clear bits of mask `mask` < b
+  };
+  Kind kind;
+  uint32_t a = 0;
+  uint32_t b = 0;
+  uint32_t mask = 0;
+  bool operator==(const Operation&) const = default;
+};
+
+// Text that a state takes any amount of. Tokens made of nothing else need not be tried. Each kind
+// contains the one before.
+enum class Plain : uint8_t {
+  kLower,  // a to z
+  kJson,   // code points without control characters, `"` and `\`
+  kText,   // all code points
+};
+inline constexpr size_t kNumPlains = 3;
+inline constexpr Plain kPlains[kNumPlains] = {Plain::kLower, Plain::kJson, Plain::kText};
+
+// Whether a byte, which may be part of a longer sequence, belongs to text of that kind.
+inline bool is_plain(Plain plain, uint8_t byte) {
+  switch (plain) {
+    case Plain::kLower:
+      return byte >= 'a' && byte <= 'z';
+    case Plain::kJson:
+      return byte >= 0x20 && byte != '"' && byte != '\\';
+    case Plain::kText:
+      return true;
+  }
+  return false;
+}
+
+inline constexpr int kManyCodePoints = 32;  // stands for any number
+
+// Immutable. Made by GrammarBuilder::build.
+struct Grammar {
+  struct ByteEdge {
+    uint8_t first, last;
+    StateId next;
+  };
+  struct SymbolEdge {
+    int32_t symbol;
+    StateId next;
+  };
+  // A move without input; `call` is the rule to go through first, or -1.
+  struct Jump {
+    StateId next;
+    RuleId call;
+    uint32_t operations_begin, operations_end;
+  };
+  struct State {
+    uint32_t bytes_begin = 0, bytes_end = 0;
+    uint32_t symbols_begin = 0, symbols_end = 0;
+    uint32_t jumps_begin = 0, jumps_end = 0;
+    bool accepts = false;       // the rule may end here
+    bool only_accepts = false;  // and nothing else is possible
+    // How many plain code points may follow whatever they are, and at most how many may follow at
+    // all; kManyCodePoints stands for more.
+    uint8_t plain[kNumPlains] = {0, 0, 0};
+    uint8_t longest[kNumPlains] = {0, 0, 0};
+    // Or as many as word `counted_word` is below counted_limit, plus one; counted_limit 0: none.
+    Plain counted_plain = Plain::kJson;
+    uint32_t counted_word = 0, counted_limit = 0;
+  };
+
+  std::vector<State> states;
+  std::vector<ByteEdge> byte_edges;
+  std::vector<SymbolEdge> symbol_edges;
+  std::vector<Jump> jumps;
+  std::vector<Operation> operations;
+  std::vector<std::vector<uint32_t>> masks;
+  std::vector<StateId> rule_starts;
+  RuleId root = 0;
+};
+
+// Whether `operation` passes on `registers`, where missing words are zeros; if so, changes them.
+bool apply_operation(const Grammar& grammar, const Operation& operation,
+                     std::vector<uint32_t>& registers);
+
+class GrammarBuilder {
+ public:
+  // Limits that keep hostile input from taking memory; beyond them build() refuses.
+  static constexpr size_t kMaxStates = 400000;
+  static constexpr size_t kMaxEdges = 2000000;
+
+  RuleId add_rule(std::string_view name);
+  StateId start(RuleId rule) const { return starts_[rule]; }
+  StateId add_state();
+
+  void edge(StateId from, uint8_t first, uint8_t last, StateId to);
+  void edge_on_symbol(StateId from, int32_t symbol, StateId to);
+  void jump(StateId from, StateId to, std::vector<Operation> operations = {});
+  void call(StateId from, RuleId rule, StateId to, std::vector<Operation> operations = {});
+  void accept(StateId state) { states_[state].accepts = true; }
+
+  // These add what they name behind `from` and return the state after it.
+  StateId bytes(StateId from, std::string_view text);
+  StateId symbol(StateId from, int32_t id);
+  StateId call(StateId from, RuleId rule);
+  // A copy of `dfa`, entered from `from`; its ends jump to `to`. Returns the copy of its start, or
+  // `from` if it accepts nothing.
+  StateId dfa(StateId from, const Dfa& dfa, StateId to);
+
+  // Says that `state` begins a loop over the code points of `plain` which counts in `word`.
+  void mark_counted(StateId state, Plain plain, uint32_t word, uint32_t limit);
+  // A set of bits for operations; returns its number.
+  uint32_t add_mask(std::vector<uint32_t> words);
+
+  bool over_budget() const { return states_.size() > kMaxStates || num_edges_ > kMaxEdges; }
+
+  // The grammar of `root`, without what leads nowhere. Errors: kInvalidArgument if no text at all
+  // satisfies it or a rule calls itself before any input, naming the rule; kResourceExhausted
+  // beyond the limits.
+  Result<std::shared_ptr<const Grammar>> build(RuleId root) const;
+
+ private:
+  friend class GrammarLinker;
+  struct Jump {
+    StateId next;
+    RuleId call;
+    std::vector<Operation> operations;
+  };
+  struct State {
+    std::vector<Grammar::ByteEdge> bytes;
+    std::vector<Grammar::SymbolEdge> symbols;
+    std::vector<Jump> jumps;
+    bool accepts = false;
+    Plain counted_plain = Plain::kJson;
+    uint32_t counted_word = 0, counted_limit = 0;
+  };
+
+  std::vector<State> states_;
+  std::vector<StateId> starts_;  // [rules]
+  std::vector<std::string> names_;
+  std::vector<std::vector<uint32_t>> masks_;
+  size_t num_edges_ = 0;
+};
+
+}  // namespace gemma4::constrain

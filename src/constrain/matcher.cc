@@ -1,0 +1,152 @@
+#include "constrain/matcher.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace gemma4::constrain {
+namespace {
+
+// Sets the bits of the tokens in `tree` whose bytes lead somewhere from `config`.
+class TreeWalk {
+ public:
+  TreeWalk(Explorer& explorer, const TokenTree& tree, std::span<uint32_t> bits)
+      : explorer_(explorer), tree_(tree), bits_(bits), path_(tree.max_depth + 1) {}
+
+  void run(ConfigId config) {
+    path_[0] = config;
+    for (const uint32_t top : tree_.tops)
+      if (top != TokenTree::kNone) walk(top, tree_.nodes[top].skip);
+  }
+
+ private:
+  void walk(uint32_t i, uint32_t end) {
+    while (i < end) {
+      const TokenTree::Node& node = tree_.nodes[i];
+      const ConfigId next = explorer_.step(path_[node.depth - 1], node.byte);
+      if (next == kDeadConfig) {
+        i = node.skip;
+        continue;
+      }
+      path_[node.depth] = next;
+      for (uint32_t t = node.first_token; t < node.first_token + node.num_tokens; ++t) {
+        const auto id = static_cast<uint32_t>(tree_.tokens[t]);
+        bits_[id / 32] |= 1U << (id % 32);
+      }
+      ++i;
+    }
+  }
+
+  Explorer& explorer_;
+  const TokenTree& tree_;
+  const std::span<uint32_t> bits_;
+  std::vector<ConfigId> path_;  // the configuration at every depth
+};
+
+void set_bits(std::span<uint32_t> bits, std::span<const uint32_t> more) {
+  for (size_t i = 0; i < more.size(); ++i) bits[i] |= more[i];
+}
+
+}  // namespace
+
+std::shared_ptr<Explorer> CompiledGrammar::borrow() const {
+  std::unique_ptr<Explorer> explorer;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      explorer = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!explorer) explorer = std::make_unique<Explorer>(grammar_);
+  return {explorer.release(), [home = shared_from_this()](Explorer* returned) {
+            std::unique_ptr<Explorer> owned(returned);
+            if (owned->crowded() || owned->over_budget()) return;
+            const std::lock_guard lock(home->mutex_);
+            if (home->idle_.size() < kMostIdle) home->idle_.push_back(std::move(owned));
+          }};
+}
+
+Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar,
+                 std::shared_ptr<const VocabularyIndex> vocabulary)
+    : grammar_(std::move(grammar)),
+      vocabulary_(std::move(vocabulary)),
+      explorer_(grammar_->borrow()),
+      config_(explorer_->start()) {}
+
+bool Matcher::accept_bytes(std::string_view text) {
+  ConfigId config = config_;
+  for (const char c : text) {
+    config = explorer_->step(config, static_cast<uint8_t>(c));
+    if (config == kDeadConfig) return false;
+  }
+  config_ = config;
+  move_if_crowded();
+  return true;
+}
+
+bool Matcher::accept_symbol(int32_t symbol) {
+  const ConfigId config = explorer_->step_symbol(config_, symbol);
+  if (config == kDeadConfig) return false;
+  config_ = config;
+  move_if_crowded();
+  return true;
+}
+
+bool Matcher::accept(text::TokenId id) {
+  const std::string_view bytes = vocabulary_->bytes(id);
+  return bytes.empty() ? accept_symbol(id) : accept_bytes(bytes);
+}
+
+// Copies of this matcher keep the old explorer until they get here themselves.
+void Matcher::move_if_crowded() {
+  if (!explorer_->crowded()) return;
+  auto fresh = std::make_shared<Explorer>(grammar_->grammar());
+  config_ = fresh->adopt(*explorer_, config_);
+  explorer_ = std::move(fresh);
+}
+
+void Matcher::allowed(std::span<uint32_t> bits) {
+  G4_CHECK_LE(vocabulary_->num_words(), bits.size());
+  move_if_crowded();
+  if (const std::vector<uint32_t>* mask = explorer_->find_mask(config_, vocabulary_.get())) {
+    std::copy(mask->begin(), mask->end(), bits.begin());
+    return;
+  }
+  std::fill(bits.begin(), bits.end(), 0);
+  compute_mask(bits);
+  explorer_->add_mask(config_).assign(bits.begin(), bits.begin() + vocabulary_->num_words());
+}
+
+// Tokens of plain text are allowed all at once where any plain text is; the others are tried byte
+// by byte, together as far as they begin alike.
+void Matcher::compute_mask(std::span<uint32_t> bits) {
+  const TokenTree* tree = &vocabulary_->all();
+  for (const Plain plain : kPlains) {
+    const Explorer::PlainText text = explorer_->plain(config_, plain);
+    if (text.code_points == 0) continue;
+    set_bits(bits, vocabulary_->plain_tokens(plain, text.code_points));
+    if (text.exact) tree = &vocabulary_->rest(plain);
+  }
+  TreeWalk(*explorer_, *tree, bits).run(config_);
+  std::vector<int32_t> symbols;
+  explorer_->append_symbols(config_, symbols);
+  for (const int32_t symbol : symbols)
+    if (symbol >= 0 && symbol < vocabulary_->size())
+      bits[static_cast<size_t>(symbol) / 32] |= 1U << (symbol % 32);
+}
+
+std::string Matcher::forced_text(size_t max_bytes) {
+  std::string text;
+  ConfigId config = config_;
+  while (text.size() < max_bytes) {
+    const int byte = explorer_->forced_byte(config);
+    if (byte < 0) break;
+    config = explorer_->step(config, static_cast<uint8_t>(byte));
+    if (config == kDeadConfig) break;  // over budget
+    text += static_cast<char>(byte);
+  }
+  return text;
+}
+
+}  // namespace gemma4::constrain

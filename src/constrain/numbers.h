@@ -1,0 +1,39 @@
+// Sets of numbers as regular languages of their texts.
+//
+// Where a schema says anything about a number's value, the number is written without exponent and
+// zero without sign: with exponents, comparing is beyond a finite automaton.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "constrain/dfa.h"
+#include "json/json.h"
+
+namespace gemma4::constrain {
+
+// Digits before and behind the point, "0" at least before it, no zeros at the outer ends.
+struct Decimal {
+  bool negative = false;
+  std::string whole = "0";
+  std::string fraction;
+};
+
+// Error kResourceExhausted: more than 1,000 digits when written out.
+Result<Decimal> to_decimal(const json::Number& number);
+
+enum class Comparison { kAtLeast, kAbove, kAtMost, kBelow, kEqual };
+
+// All numbers written without exponent, but not -0; and those whose value is an integer.
+const Dfa& plain_numbers();
+const Dfa& integers();
+// Those of plain_numbers() that compare so with `bound`.
+Dfa numbers_compared(Comparison comparison, const Decimal& bound);
+// Those that are multiples of `divisor`, which must be above zero. Error kResourceExhausted if its
+// digits make too large a number.
+Result<Dfa> multiples_of(const Decimal& divisor);
+
+// The set as a generator should write it: integers with at most one zero behind the point.
+Dfa for_writing(const Dfa& numbers);
+
+}  // namespace gemma4::constrain

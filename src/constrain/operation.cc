@@ -1,0 +1,69 @@
+// The operations on edges of grammars.
+#include <algorithm>
+#include <bit>
+
+#include "constrain/grammar.h"
+
+namespace gemma4::constrain {
+namespace {
+
+// A view of registers in which missing words are zeros.
+class Words {
+ public:
+  explicit Words(std::vector<uint32_t>& words) : words_(words) {}
+  uint32_t get(size_t i) const { return i < words_.size() ? words_[i] : 0; }
+  void set(size_t i, uint32_t value) {
+    if (i >= words_.size()) words_.resize(i + 1);
+    words_[i] = value;
+  }
+  bool bit(uint32_t i) const { return (get(i / 32) >> (i % 32) & 1) != 0; }
+  uint32_t count_clear(const std::vector<uint32_t>& mask) const {
+    uint32_t count = 0;
+    for (size_t i = 0; i < mask.size(); ++i)
+      count += static_cast<uint32_t>(std::popcount(mask[i] & ~get(i)));
+    return count;
+  }
+
+ private:
+  std::vector<uint32_t>& words_;
+};
+
+}  // namespace
+
+bool apply_operation(const Grammar& grammar, const Operation& op,
+                     std::vector<uint32_t>& registers) {
+  Words words(registers);
+  using Kind = Operation::Kind;
+  switch (op.kind) {
+    case Kind::kUseBit:
+      if (words.bit(op.a)) return false;
+      words.set(op.a / 32, words.get(op.a / 32) | 1U << (op.a % 32));
+      return true;
+    case Kind::kAdvance:
+      if (words.get(0) < op.b || words.get(0) > op.a) return false;
+      words.set(0, op.a + 1);
+      return true;
+    case Kind::kCountBelow:
+      if (words.get(op.a) >= op.b) return false;
+      words.set(op.a, words.get(op.a) + 1);
+      return true;
+    case Kind::kCountUpTo:
+      words.set(op.a, std::min(words.get(op.a) + 1, op.b));
+      return true;
+    case Kind::kBelow:
+      return words.get(op.a) < op.b;
+    case Kind::kAtLeast:
+      return words.get(op.a) >= op.b;
+    case Kind::kHasAll:
+      return words.count_clear(grammar.masks[op.a]) == 0;
+    case Kind::kAnyClear:
+      return words.count_clear(grammar.masks[op.a]) != 0;
+    case Kind::kSetOrAnyClear:
+      return words.bit(op.a) || words.count_clear(grammar.masks[op.b]) != 0;
+    case Kind::kRoom:
+      return words.get(op.a) + words.count_clear(grammar.masks[op.mask]) < op.b;
+  }
+  return false;
+}
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,303 @@
+#include "constrain/regex.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "base/strings.h"
+#include "constrain/expression.h"
+#include "text/utf8.h"
+
+namespace gemma4::constrain {
+namespace {
+
+const CodePointSet kDigits{{'0', '9'}};
+const CodePointSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+const CodePointSet kSpaces{{0x09, 0x0D},     {0x20, 0x20},     {0xA0, 0xA0},     {0x1680, 0x1680},
+                           {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
+                           {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
+const CodePointSet kLineEnds{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
+
+class RegexParser {
+ public:
+  explicit RegexParser(std::string_view pattern) : pattern_(pattern) {}
+
+  Result<Expression> parse() {
+    if (!text::is_well_formed(pattern_)) return fail("is not UTF-8");
+    G4_ASSIGN_OR_RETURN(Expression whole, alternatives(0));
+    if (position_ < pattern_.size()) return fail("has a ')' without its '('");
+    return whole;
+  }
+
+ private:
+  static constexpr int kMaxDepth = 200;
+  static constexpr int kMaxRepeat = 100000;
+
+  bool done() const { return position_ == pattern_.size(); }
+  char peek() const { return done() ? '\0' : pattern_[position_]; }
+  bool take(std::string_view text) {
+    if (!pattern_.substr(position_).starts_with(text)) return false;
+    position_ += text.size();
+    return true;
+  }
+  Error fail(std::string_view what, ErrorCode code = ErrorCode::kInvalidArgument) const {
+    return {code, str_cat("the regular expression ", what, " (byte ", position_, ")")};
+  }
+  Error unsupported(std::string_view what) const {
+    return fail(str_cat("uses ", what, ", which cannot be enforced"), ErrorCode::kUnsupported);
+  }
+
+  Result<Expression> alternatives(int depth) {
+    if (depth > kMaxDepth) return fail(str_cat("nests more than ", kMaxDepth, " groups"));
+    Expression result{.kind = Expression::Kind::kAlternatives};
+    do {
+      G4_ASSIGN_OR_RETURN(Expression branch, sequence(depth));
+      result.children.push_back(std::move(branch));
+    } while (take("|"));
+    if (result.children.size() == 1) {
+      Expression only = std::move(result.children[0]);
+      return only;
+    }
+    return result;
+  }
+
+  Result<Expression> sequence(int depth) {
+    Expression result{.kind = Expression::Kind::kSequence};
+    while (!done() && peek() != '|' && peek() != ')') {
+      G4_ASSIGN_OR_RETURN(Expression item, quantified(depth));
+      result.children.push_back(std::move(item));
+    }
+    return result;
+  }
+
+  Result<Expression> quantified(int depth) {
+    if (take("^")) return Expression{.kind = Expression::Kind::kBegin};
+    if (take("$")) return Expression{.kind = Expression::Kind::kEnd};
+    G4_ASSIGN_OR_RETURN(Expression item, atom(depth));
+    Expression repeat{.kind = Expression::Kind::kRepeat, .max = kUnbounded};
+    if (take("+")) {
+      repeat.min = 1;
+    } else if (take("?")) {
+      repeat.max = 1;
+    } else if (take("{")) {
+      G4_RETURN_IF_ERROR(bounds(repeat));
+    } else if (!take("*")) {
+      return item;
+    }
+    take("?");  // lazy: the same texts
+    if (!done() && std::string_view("*+?{").find(peek()) != std::string_view::npos)
+      return fail("repeats a repetition; group it");
+    repeat.children.push_back(std::move(item));
+    return repeat;
+  }
+
+  Status bounds(Expression& repeat) {
+    const std::optional<int> min = number();
+    if (!min) return fail("has a '{' without a number; write \\{ for the character");
+    repeat.min = repeat.max = *min;
+    if (take(",")) {
+      const std::optional<int> max = number();
+      repeat.max = max ? *max : kUnbounded;
+    }
+    if (!take("}")) return fail("lacks a '}'");
+    if (repeat.max != kUnbounded && repeat.max < repeat.min)
+      return fail("has a repetition with its bounds out of order");
+    return {};
+  }
+
+  std::optional<int> number() {
+    int value = 0;
+    const char* begin = pattern_.data() + position_;
+    const auto [end, error] = std::from_chars(begin, pattern_.data() + pattern_.size(), value);
+    if (end == begin || *begin == '-') return std::nullopt;
+    position_ += static_cast<size_t>(end - begin);
+    return error == std::errc() ? std::min(value, kMaxRepeat) : kMaxRepeat;
+  }
+
+  Result<Expression> atom(int depth) {
+    if (take("(")) return group(depth);
+    if (take("[")) return char_class();
+    if (take("\\")) {
+      G4_ASSIGN_OR_RETURN(CodePointSet set, escape(false));
+      return of_set(std::move(set));
+    }
+    if (take(".")) return of_set(complement(kLineEnds));
+    if (std::string_view("*+?{}]").find(peek()) != std::string_view::npos)
+      return fail(str_cat("has a '", std::string(1, peek()), "' out of place"));
+    const char32_t c = text::next_code_point(pattern_, position_);
+    return of_set({{c, c}});
+  }
+
+  static Expression of_set(CodePointSet set) {
+    return {.kind = Expression::Kind::kSet, .set = normalised(std::move(set))};
+  }
+
+  Result<Expression> group(int depth) {
+    if (take("?")) {
+      if (take("=") || take("!") || take("<=") || take("<!")) return unsupported("lookaround");
+      if (take("<")) {
+        const size_t end = pattern_.find('>', position_);
+        if (end == std::string_view::npos) return fail("has a group whose name does not end");
+        position_ = end + 1;
+      } else if (!take(":")) {
+        return fail("has an unknown kind of group");
+      }
+    }
+    G4_ASSIGN_OR_RETURN(Expression inside, alternatives(depth + 1));
+    if (!take(")")) return fail("lacks a ')'");
+    return inside;
+  }
+
+  Result<Expression> char_class() {
+    const bool negated = take("^");
+    CodePointSet set;
+    while (!take("]")) {
+      if (done()) return fail("lacks a ']'");
+      G4_ASSIGN_OR_RETURN(const CodePointSet first, class_atom());
+      set.insert(set.end(), first.begin(), first.end());
+      if (peek() != '-' || pattern_.substr(position_).starts_with("-]")) continue;
+      ++position_;
+      G4_ASSIGN_OR_RETURN(const CodePointSet last, class_atom());
+      if (!is_single(first) || !is_single(last)) return fail("has a range between classes");
+      if (last[0].first < first[0].first) return fail("has a range with its ends out of order");
+      set.push_back({first[0].first, last[0].first});
+    }
+    return of_set(negated ? complement(set) : set);
+  }
+
+  static bool is_single(const CodePointSet& set) {
+    return set.size() == 1 && set[0].first == set[0].last;
+  }
+
+  Result<CodePointSet> class_atom() {
+    if (done()) return fail("lacks a ']'");
+    if (take("\\")) return escape(true);
+    const char32_t c = text::next_code_point(pattern_, position_);
+    return CodePointSet{{c, c}};
+  }
+
+  Result<CodePointSet> escape(bool in_class) {
+    if (done()) return fail("ends with a backslash");
+    const char c = pattern_[position_];
+    if (static_cast<uint8_t>(c) >= 0x80) return fail("escapes a character that needs no escape");
+    ++position_;
+    const auto one = [](char32_t code_point) { return CodePointSet{{code_point, code_point}}; };
+    switch (c) {
+      case 'd':
+        return kDigits;
+      case 'D':
+        return complement(kDigits);
+      case 'w':
+        return kWord;
+      case 'W':
+        return complement(kWord);
+      case 's':
+        return kSpaces;
+      case 'S':
+        return complement(kSpaces);
+      case 't':
+        return one('\t');
+      case 'n':
+        return one('\n');
+      case 'v':
+        return one('\v');
+      case 'f':
+        return one('\f');
+      case 'r':
+        return one('\r');
+      case '0':
+        return one(0);
+      case 'x':
+        return code_unit(2);
+      case 'u':
+        return unicode_escape();
+      case 'c':
+        return control_escape();
+      case 'b':
+        if (in_class) return one('\b');
+        return unsupported("the word boundary \\b");
+      case 'B':
+        return unsupported("the word boundary \\B");
+      case 'p':
+      case 'P':
+        return unsupported("a Unicode property (\\p)");
+      case 'k':
+        return unsupported("a back reference");
+      default:
+        break;
+    }
+    if (c >= '1' && c <= '9') return unsupported("a back reference");
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+      return fail(str_cat("has an unknown escape \\", std::string(1, c)));
+    return one(static_cast<char32_t>(c));
+  }
+
+  Result<CodePointSet> control_escape() {
+    const char c = static_cast<char>(peek() | 0x20);
+    if (c < 'a' || c > 'z') return fail("has a \\c without a letter");
+    ++position_;
+    const auto value = static_cast<char32_t>(c - 'a' + 1);
+    return CodePointSet{{value, value}};
+  }
+
+  Result<CodePointSet> code_unit(size_t digits) {
+    uint32_t value = 0;
+    const char* begin = pattern_.data() + position_;
+    const char* limit = begin + std::min(digits, pattern_.size() - position_);
+    const auto [end, error] = std::from_chars(begin, limit, value, 16);
+    if (error != std::errc() || end != begin + digits)
+      return fail("has an escape without its hexadecimal digits");
+    position_ += digits;
+    return CodePointSet{{value, value}};
+  }
+
+  Result<CodePointSet> unicode_escape() {
+    if (take("{")) {
+      const size_t end = pattern_.find('}', position_);
+      if (end == std::string_view::npos || end == position_ || end - position_ > 8)
+        return fail("has a wrong \\u{ }");
+      G4_ASSIGN_OR_RETURN(CodePointSet set, code_unit(end - position_));
+      if (set[0].first > kLastCodePoint) return fail("has a code point beyond U+10FFFF");
+      ++position_;
+      return set;
+    }
+    G4_ASSIGN_OR_RETURN(CodePointSet high, code_unit(4));
+    const char32_t lead = high[0].first;
+    if (lead < 0xD800 || lead > 0xDBFF || !take("\\u")) return high;
+    G4_ASSIGN_OR_RETURN(const CodePointSet low, code_unit(4));
+    const char32_t trail = low[0].first;
+    if (trail < 0xDC00 || trail > 0xDFFF) return fail("has half a surrogate pair");
+    const char32_t value = 0x10000 + ((lead & 0x3FF) << 10 | (trail & 0x3FF));
+    return CodePointSet{{value, value}};
+  }
+
+  const std::string_view pattern_;
+  size_t position_ = 0;
+};
+
+}  // namespace
+
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode) {
+  size_t work = Nfa::kMaxWork;
+  return compile_regex(pattern, mode, work);
+}
+
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work) {
+  G4_ASSIGN_OR_RETURN(const Expression expression, RegexParser(pattern).parse());
+  Nfa nfa;
+  const int start = nfa.add_state();
+  const int final = nfa.add_state();
+  int from = start;
+  if (mode == RegexMode::kSearch) {
+    // Anything may come first. `^` asks about the text, not about this automaton's start.
+    nfa.code_point(start, normalised({{0, kLastCodePoint}}), start);
+    from = nfa.add_state();
+    nfa.jump(start, from);
+  }
+  append_expression(expression, from, final, nfa);
+  Result<Dfa> dfa = nfa.determinise(start, final, mode == RegexMode::kSearch, work);
+  if (!dfa.ok()) return dfa.error().with_context("the regular expression");
+  return dfa;
+}
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,29 @@
+// Regular expressions as JSON Schema's `pattern` has them: ECMA-262 with the flag u, as far as they
+// are regular.
+//
+//   G4_ASSIGN_OR_RETURN(Dfa dfa, compile_regex("^a+$", RegexMode::kSearch));
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "constrain/dfa.h"
+
+namespace gemma4::constrain {
+
+enum class RegexMode {
+  kSearch,  // texts in which the expression matches somewhere
+  kWhole,   // texts that it matches as a whole
+};
+
+// The minimal automaton over the UTF-8 of the texts, which are whole code points.
+// Supported: literals, `.`, classes, \d \w \s and their opposites, escapes of code points, groups
+// (named ones too), |, * + ? {m} {m,} {m,n} and their lazy forms, ^ and $.
+// Errors: kInvalidArgument for wrong syntax; kUnsupported for lookaround, back references, \b, \B,
+// \p and \P, each named; kResourceExhausted for an automaton that grows too large. All say at
+// which byte, except the last.
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode);
+// The same, with a limit on the work (Nfa::determinise) that several expressions share.
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work);
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,136 @@
+// What a conjunction of schemas and negated schemas allows: for atoms, strings and numbers as sets,
+// for arrays and objects as a list of alternatives, each of which says one thing per item or
+// property.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "constrain/schema.h"
+
+namespace gemma4::constrain {
+
+// A schema that must hold, or must not.
+struct Literal {
+  SchemaId schema = 0;
+  bool negated = false;
+  auto operator<=>(const Literal&) const = default;
+};
+// All of these; sorted, without repetitions. Empty: anything.
+using Conjunction = std::vector<Literal>;
+
+enum class Atom : uint8_t { kNull, kTrue, kFalse };
+
+// One alternative for arrays. Groups come from one schema each: all of them apply.
+struct ArraySpec {
+  static constexpr uint8_t kType = kArrayBit;
+  struct Group {
+    std::vector<Literal> prefix;
+    std::optional<Literal> rest;
+    bool annotates = true;  // unevaluatedItems leaves alone what this group has looked at
+  };
+  struct Contains {
+    Literal item;
+    uint64_t min = 1, max = kNoLimit;  // how many of them
+    uint64_t from = 0;                 // only items from this index on count
+    bool annotates = false;
+  };
+  std::vector<std::shared_ptr<const Group>> groups;
+  std::vector<Contains> contains;
+  uint64_t min = 0, max = kNoLimit;
+  bool unique = false;
+};
+
+// One alternative for objects.
+struct ObjectSpec {
+  static constexpr uint8_t kType = kObjectBit;
+  struct Group {
+    std::map<std::string, std::vector<Literal>> named;
+    std::vector<std::string> order;  // of the names, as the schema has it
+    std::vector<std::pair<std::shared_ptr<const Dfa>, std::optional<Literal>>> patterns;
+    std::optional<Literal> additional;  // for what is neither named nor matched
+    bool annotates = true;
+  };
+  struct Exists {  // at least one property of these names has such a value
+    std::shared_ptr<const Dfa> keys;
+    Literal value;
+  };
+  std::vector<std::shared_ptr<const Group>> groups;
+  std::set<std::string> required;
+  std::vector<Literal> names;  // of propertyNames
+  std::vector<Exists> exists;
+  uint64_t min = 0, max = kNoLimit;
+};
+
+class SchemaAlgebra {
+ public:
+  explicit SchemaAlgebra(SchemaSet schemas) : schemas_(std::move(schemas)) {}
+
+  // Errors of all of these: kUnsupported for what cannot be enforced, kResourceExhausted for what
+  // would take too much; with the JSON pointer of the schema.
+  Result<bool> accepts(const Conjunction& all, Atom atom);
+  Result<StringSet> strings(const Conjunction& all);
+  Result<NumberSet> numbers(const Conjunction& all);
+  // Alternatives that are plainly impossible are left out.
+  Result<std::vector<ArraySpec>> arrays(const Conjunction& all);
+  Result<std::vector<ObjectSpec>> objects(const Conjunction& all);
+  // True if certainly no value satisfies `all`.
+  Result<bool> empty(const Conjunction& all);
+
+  // What the item at `index` and the property `key` of an alternative must satisfy.
+  Conjunction item(const ArraySpec& spec, uint64_t index) const;
+  Conjunction property(const ObjectSpec& spec, const std::string& key) const;
+  // The strings that satisfy propertyNames.
+  Result<StringSet> names(const ObjectSpec& spec);
+
+  // The values that `all` lists by enum, const or being boolean, if it does.
+  Result<std::optional<std::vector<SchemaId>>> finite_values(const Conjunction& all);
+
+  const Schema& schema(SchemaId id) const { return schemas_[id]; }
+  SchemaId add(Schema schema) { return schemas_.add(std::move(schema)); }
+  // The schema `true`.
+  SchemaId anything();
+  // Adds a literal unless it says nothing.
+  void add_to(Conjunction& all, Literal literal) const;
+  // "schema at '/path'", of the first literal.
+  std::string place_of(const Conjunction& all) const;
+  Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;
+
+ private:
+  template <typename Sets>
+  friend class SetEvaluator;
+  template <typename Spec>
+  friend class SpecBuilder;
+
+  // How annotations count: not at all, or by trying every set of the branches of anyOf.
+  enum class Annotations : uint8_t { kIgnored, kKept, kAllSubsets };
+
+  Result<bool> has_no_value(const Conjunction& all);
+  template <typename Spec>
+  Result<std::vector<Spec>> specs(const Conjunction& all);
+  Result<bool> impossible(const ArraySpec& spec);
+  Result<bool> impossible(const ObjectSpec& spec);
+  // A schema that says with arrays' or objects' keywords what being this value means.
+  SchemaId structure_of(const json::Value& value);
+  SchemaId constant(const json::Value& value);
+  Status charge(size_t amount);
+
+  SchemaSet schemas_;
+  std::map<const json::Value*, SchemaId> structures_, constants_;
+  std::map<Conjunction, bool> empty_;
+  std::map<SchemaId, bool> atoms_[3];
+  std::map<SchemaId, StringSet> strings_;
+  std::map<SchemaId, NumberSet> numbers_;
+  std::set<std::pair<SchemaId, int>> open_;  // being looked at; to notice endless references
+  SchemaId anything_ = -1;
+  size_t spent_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,58 @@
+// From JSON Schema to a grammar.
+//
+//   G4_ASSIGN_OR_RETURN(const json::Value schema, json::parse(text));
+//   G4_ASSIGN_OR_RETURN(auto grammar, grammar_of_schema(schema, {}));
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "constrain/dialect.h"
+#include "constrain/grammar.h"
+#include "constrain/schema_algebra.h"
+#include "json/json.h"
+
+namespace gemma4::constrain {
+
+// The grammar of the JSON texts that satisfy `schema` (draft 2020-12, and the older forms that
+// tools still write). Properties may come in any order, none of the named ones twice.
+// Errors, with the keyword's name and its JSON pointer: kInvalidArgument for what is no schema or
+// allows nothing, kUnsupported for what cannot be enforced, kResourceExhausted for what would take
+// too much.
+Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& schema,
+                                                         const SchemaOptions& options);
+
+// Any JSON value, and any JSON object.
+Result<std::shared_ptr<const Grammar>> grammar_of_json();
+Result<std::shared_ptr<const Grammar>> grammar_of_json_object();
+
+// Adds rules for values to a grammar.
+class ValueRules {
+ public:
+  ValueRules(SchemaAlgebra algebra, GrammarBuilder& grammar, Dialect& dialect, bool open_objects)
+      : algebra_(std::move(algebra)),
+        grammar_(grammar),
+        dialect_(dialect),
+        open_objects_(open_objects) {}
+
+  // A value of the schema that was loaded.
+  Result<RuleId> root();
+  // A value that satisfies `all`.
+  Result<RuleId> value(const Conjunction& all);
+
+ private:
+  friend class ObjectRule;
+  friend class ArrayRule;
+  Status add_alternatives(RuleId rule, const Conjunction& all);
+
+  SchemaAlgebra algebra_;
+  GrammarBuilder& grammar_;
+  Dialect& dialect_;
+  const bool open_objects_;
+  int depth_ = 0;
+  std::map<Conjunction, RuleId> rules_;
+};
+
+}  // namespace gemma4::constrain

@@ -1,0 +1,103 @@
+#include "constrain/schema_grammar.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "constrain/explorer.h"
+
+namespace gemma4::constrain {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Which texts a schema's grammar accepts.
+class Accepts {
+ public:
+  explicit Accepts(std::string_view schema, const SchemaOptions& options = {}) {
+    auto parsed = json::parse(schema);
+    EXPECT_TRUE(parsed.ok()) << schema;
+    auto grammar = grammar_of_schema(parsed.value(), options);
+    EXPECT_TRUE(grammar.ok()) << schema << ": " << grammar.error().message;
+    if (grammar.ok()) explorer_ = std::make_unique<Explorer>(grammar.value());
+  }
+  bool operator()(std::string_view text) const {
+    ConfigId config = explorer_->start();
+    for (const char c : text)
+      if ((config = explorer_->step(config, static_cast<uint8_t>(c))) == kDeadConfig) return false;
+    return explorer_->can_end(config);
+  }
+
+ private:
+  std::unique_ptr<Explorer> explorer_;
+};
+
+std::string refusal(std::string_view schema) {
+  auto grammar = grammar_of_schema(json::parse(schema).value(), {});
+  return grammar.ok() ? "accepted" : grammar.error().message;
+}
+
+TEST(SchemaGrammar, AnyValue) {
+  const Accepts any("true");
+  for (const char* text :
+       {"null", "true", "false", "0", "-1.5e+10", "\"\"", "\"a\\u00e9\\n\"", "[]", "[ ]",
+        "[1,[2],{}]", "{}", "{\"a\":{\"b\":[null, 1]}}", "{\n  \"a\": 1,\n  \"b\": 2\n}",
+        "\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\""})
+    EXPECT_TRUE(any(text)) << text;
+  for (const char* text : {"", "nul", "01", "1.", "\"", "\"\n\"", "[1,]", "{\"a\"}", "{,}", "[1 2]",
+                           "\"\\ud83d\"", "\"\xFF\"", " 1", "1 ", "[1,,2]", "{\"a\":1,}"})
+    EXPECT_FALSE(any(text)) << text;
+}
+
+TEST(SchemaGrammar, PropertiesInAnyOrder) {
+  const Accepts object(
+      R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"},
+      "c":{"type":"boolean"}},"required":["a","b"],"additionalProperties":false})");
+  EXPECT_TRUE(object(R"({"a":1,"b":"x"})"));
+  EXPECT_TRUE(object(R"({"b":"x","a":1})"));
+  EXPECT_TRUE(object(R"({"c":true,"b":"x","a":1})"));
+  EXPECT_FALSE(object(R"({"a":1})"));
+  EXPECT_FALSE(object(R"({"a":1,"b":"x","a":2})"));
+  EXPECT_FALSE(object(R"({"a":1,"b":"x","d":2})"));
+  EXPECT_FALSE(object(R"({"a":1,"b":2})"));
+  EXPECT_FALSE(object(R"({"a":1,"b":"x",)"));
+}
+
+TEST(SchemaGrammar, Numbers) {
+  const Accepts range(R"({"type":"integer","minimum":-3,"exclusiveMaximum":12})");
+  for (const char* text : {"-3", "0", "7", "11", "-1", "5.0"}) EXPECT_TRUE(range(text)) << text;
+  for (const char* text : {"-4", "12", "-30", "100", "1.5", "-", "00"})
+    EXPECT_FALSE(range(text)) << text;
+  const Accepts step(R"({"multipleOf":0.25,"maximum":1.5})");
+  for (const char* text : {"0.25", "1.5", "-0.75", "0", "1", "1.50"})
+    EXPECT_TRUE(step(text)) << text;
+  for (const char* text : {"0.3", "1.75", "2", "1.55"}) EXPECT_FALSE(step(text)) << text;
+}
+
+TEST(SchemaGrammar, Strings) {
+  const Accepts length(R"({"type":"string","minLength":2,"maxLength":3})");
+  for (const char* text : {"\"ab\"", "\"abc\"", "\"\\n\\u00e9\"", "\"\xC3\xA9\xC3\xA9\""})
+    EXPECT_TRUE(length(text)) << text;
+  for (const char* text : {"\"a\"", "\"abcd\"", "\"\""}) EXPECT_FALSE(length(text)) << text;
+  const Accepts pattern(R"({"type":"string","pattern":"^a\"b+$","maxLength":5})");
+  EXPECT_TRUE(pattern(R"("a\"bb")"));
+  EXPECT_FALSE(pattern(R"("a\"bbbbb")"));
+  const Accepts values(R"({"enum":["x","y\n",3,null,[1],{"k":true}]})");
+  for (const char* text :
+       {"\"x\"", R"("y\n")", R"("y\u000a")", "3", "3.0", "null", "[1]", R"({"k":true})"})
+    EXPECT_TRUE(values(text)) << text;
+  for (const char* text : {"\"z\"", "2", "[]", "[1,2]", "{}", R"({"k":false})"})
+    EXPECT_FALSE(values(text)) << text;
+}
+
+TEST(SchemaGrammar, RefusesByName) {
+  EXPECT_THAT(refusal(R"({"properties":{"a":{"uniqueItems":true}}})"),
+              HasSubstr("schema at '/properties/a': uniqueItems cannot be enforced"));
+  EXPECT_THAT(refusal(R"x({"pattern":"(?=a)"})x"), HasSubstr("lookaround"));
+  EXPECT_THAT(refusal(R"({"$ref":"#/$defs/x"})"), HasSubstr("not in this document"));
+  EXPECT_THAT(refusal(R"({"$ref":"#"})"), HasSubstr("refers to itself"));
+  EXPECT_THAT(refusal("false"), HasSubstr("nothing satisfies this"));
+  EXPECT_THAT(refusal(R"({"type":"strnig"})"), HasSubstr("unknown name"));
+}
+
+}  // namespace
+}  // namespace gemma4::constrain

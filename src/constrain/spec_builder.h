@@ -1,0 +1,257 @@
+// Arrays and objects as lists of alternatives (a disjunctive normal form): the applicators, which
+// are the same for both. What the keywords themselves say is in array_specs.cc and object_specs.cc.
+#pragma once
+
+#include <algorithm>
+
+#include "constrain/schema_algebra.h"
+
+namespace gemma4::constrain {
+
+template <typename Spec>
+class SpecBuilder {
+ public:
+  using Specs = std::vector<Spec>;
+  using Annotations = SchemaAlgebra::Annotations;
+
+  explicit SpecBuilder(SchemaAlgebra& algebra) : algebra_(algebra) {}
+
+  Result<Specs> of(Literal literal, Annotations annotations) {
+    if (literal.negated) annotations = Annotations::kIgnored;
+    const int kind = 3 + Spec::kType + (literal.negated ? 1 : 0);
+    const auto mark = std::make_pair(literal.schema, kind);
+    if (!algebra_.open_.insert(mark).second)
+      return algebra_.refuse(literal.schema, "$ref", "the schema refers to itself without end");
+    Result<Specs> result =
+        literal.negated ? opposite(literal.schema) : evaluate(literal.schema, annotations);
+    algebra_.open_.erase(mark);
+    return result;
+  }
+
+  // Every alternative of `a` with every one of `b`, without those that contradict themselves.
+  Result<Specs> both(const Specs& a, const Specs& b) {
+    G4_RETURN_IF_ERROR(algebra_.charge(a.size() * b.size()));
+    Specs result;
+    for (const Spec& left : a)
+      for (const Spec& right : b) {
+        Spec merged = merge(left, right);
+        if (a.size() > 1 || b.size() > 1) {
+          G4_ASSIGN_OR_RETURN(const bool impossible, algebra_.impossible(merged));
+          if (impossible) continue;
+        }
+        result.push_back(std::move(merged));
+      }
+    return result;
+  }
+
+ private:
+  // Defined for each kind of Spec.
+  static Spec merge(const Spec& a, const Spec& b);
+  Result<Spec> own(SchemaId id, Annotations annotations);
+  Result<Specs> own_opposite(SchemaId id);
+  Status add_unevaluated(SchemaId id, Specs& specs);
+  static bool has_unevaluated(const Schema& schema);
+  Result<Specs> dependents(const Schema& schema, Annotations annotations, bool negated);
+
+  static void append(Specs& specs, Specs more) {
+    std::move(more.begin(), more.end(), std::back_inserter(specs));
+  }
+  Result<Specs> positive(SchemaId id, Annotations a) { return of({id, false}, a); }
+  Result<Specs> negative(SchemaId id) { return of({id, true}, Annotations::kIgnored); }
+
+  Result<Specs> evaluate(SchemaId id, Annotations annotations) {
+    const Schema& schema = algebra_.schema(id);
+    if (schema.never || (schema.types & Spec::kType) == 0) return Specs();
+    if (has_unevaluated(schema)) annotations = Annotations::kAllSubsets;
+    G4_ASSIGN_OR_RETURN(Spec mine, own(id, annotations));
+    Specs result{std::move(mine)};
+    const auto add = [&](Result<Specs> more) -> Status {
+      if (!more.ok()) return more.error();
+      G4_ASSIGN_OR_RETURN(result, both(result, more.value()));
+      return {};
+    };
+    for (const auto& list : schema.values) G4_RETURN_IF_ERROR(add(one_of_values(list)));
+    for (const SchemaId part : schema.all_of) G4_RETURN_IF_ERROR(add(positive(part, annotations)));
+    if (schema.has_any_of) G4_RETURN_IF_ERROR(add(any_of(schema, annotations)));
+    for (const auto& branches : schema.one_of)
+      G4_RETURN_IF_ERROR(add(one_of(branches, annotations)));
+    if (schema.negated) G4_RETURN_IF_ERROR(add(negative(*schema.negated)));
+    if (schema.condition) G4_RETURN_IF_ERROR(add(conditional(schema, annotations)));
+    G4_ASSIGN_OR_RETURN(const Specs dependent, dependents(schema, annotations, false));
+    G4_ASSIGN_OR_RETURN(result, both(result, dependent));
+    G4_RETURN_IF_ERROR(add_unevaluated(id, result));
+    return result;
+  }
+
+  Result<Specs> one_of_values(const std::vector<const json::Value*>& values) {
+    Specs result;
+    for (const json::Value* value : values) {
+      G4_ASSIGN_OR_RETURN(Specs more,
+                          positive(algebra_.structure_of(*value), Annotations::kIgnored));
+      append(result, std::move(more));
+    }
+    return result;
+  }
+
+  // With annotations that count, every set of branches is an alternative of its own: what more
+  // branches have looked at is allowed more.
+  Result<Specs> any_of(const Schema& schema, Annotations annotations) {
+    std::vector<Specs> branches;
+    for (const SchemaId id : schema.any_of) {
+      G4_ASSIGN_OR_RETURN(branches.emplace_back(), positive(id, annotations));
+    }
+    Specs result;
+    if (annotations != Annotations::kAllSubsets) {
+      for (Specs& branch : branches) append(result, std::move(branch));
+      return result;
+    }
+    G4_RETURN_IF_ERROR(algebra_.charge(size_t{1} << std::min<size_t>(branches.size(), 40)));
+    for (size_t subset = 1; subset < size_t{1} << branches.size(); ++subset) {
+      Specs merged{Spec()};
+      for (size_t i = 0; i < branches.size(); ++i)
+        if ((subset >> i & 1) != 0) {
+          G4_ASSIGN_OR_RETURN(merged, both(merged, branches[i]));
+        }
+      append(result, std::move(merged));
+    }
+    return result;
+  }
+
+  // A branch, and none of the others; those that it excludes anyway need not be negated.
+  Result<Specs> one_of(const std::vector<SchemaId>& branches, Annotations annotations) {
+    Specs result;
+    for (size_t chosen = 0; chosen < branches.size(); ++chosen) {
+      G4_ASSIGN_OR_RETURN(Specs specs, positive(branches[chosen], annotations));
+      for (size_t other = 0; other < branches.size(); ++other) {
+        if (other == chosen || specs.empty()) continue;
+        G4_ASSIGN_OR_RETURN(const Specs inside, positive(branches[other], Annotations::kIgnored));
+        G4_ASSIGN_OR_RETURN(const Specs overlap, both_checked(specs, inside));
+        if (overlap.empty()) continue;
+        G4_ASSIGN_OR_RETURN(const Specs outside, negative(branches[other]));
+        G4_ASSIGN_OR_RETURN(specs, both(specs, outside));
+      }
+      append(result, std::move(specs));
+    }
+    return result;
+  }
+
+  Result<Specs> both_checked(const Specs& a, const Specs& b) {
+    G4_ASSIGN_OR_RETURN(Specs merged, both(a, b));
+    Specs result;
+    for (Spec& spec : merged) {
+      G4_ASSIGN_OR_RETURN(const bool impossible, algebra_.impossible(spec));
+      if (!impossible) result.push_back(std::move(spec));
+    }
+    return result;
+  }
+
+  Result<Specs> conditional(const Schema& schema, Annotations annotations) {
+    if (!schema.then_schema && !schema.else_schema && annotations == Annotations::kIgnored)
+      return Specs{Spec()};
+    G4_ASSIGN_OR_RETURN(Specs result, positive(*schema.condition, annotations));
+    if (schema.then_schema) {
+      G4_ASSIGN_OR_RETURN(const Specs then, positive(*schema.then_schema, annotations));
+      G4_ASSIGN_OR_RETURN(result, both(result, then));
+    }
+    if (!schema.then_schema && !schema.else_schema) {
+      result.push_back(Spec());  // with or without its annotations
+      return result;
+    }
+    G4_ASSIGN_OR_RETURN(Specs otherwise, negative(*schema.condition));
+    if (schema.else_schema) {
+      G4_ASSIGN_OR_RETURN(const Specs more, positive(*schema.else_schema, annotations));
+      G4_ASSIGN_OR_RETURN(otherwise, both(otherwise, more));
+    }
+    append(result, std::move(otherwise));
+    return result;
+  }
+
+  Result<Specs> opposite(SchemaId id) {
+    const Schema& schema = algebra_.schema(id);
+    if (schema.never || (schema.types & Spec::kType) == 0) return Specs{Spec()};
+    if (has_unevaluated(schema))
+      return algebra_.refuse(id, "unevaluatedItems or unevaluatedProperties",
+                             "it is under a negation");
+    G4_ASSIGN_OR_RETURN(Specs result, own_opposite(id));
+    const auto add = [&](Result<Specs> more) -> Status {
+      if (!more.ok()) return more.error();
+      append(result, std::move(more).value());
+      return algebra_.charge(result.size());
+    };
+    for (const auto& list : schema.values) G4_RETURN_IF_ERROR(add(none_of_values(list)));
+    for (const SchemaId part : schema.all_of) G4_RETURN_IF_ERROR(add(negative(part)));
+    if (schema.has_any_of) G4_RETURN_IF_ERROR(add(none_of(schema.any_of)));
+    for (const auto& branches : schema.one_of) G4_RETURN_IF_ERROR(add(not_one_of(branches)));
+    if (schema.negated) G4_RETURN_IF_ERROR(add(positive(*schema.negated, Annotations::kIgnored)));
+    if (schema.condition) G4_RETURN_IF_ERROR(add(opposite_conditional(schema)));
+    G4_RETURN_IF_ERROR(add(dependents(schema, Annotations::kIgnored, true)));
+    return result;
+  }
+
+  Result<Specs> none_of_values(const std::vector<const json::Value*>& values) {
+    Specs result{Spec()};
+    for (const json::Value* value : values) {
+      G4_ASSIGN_OR_RETURN(const Specs other, negative(algebra_.structure_of(*value)));
+      G4_ASSIGN_OR_RETURN(result, both(result, other));
+    }
+    return result;
+  }
+
+  Result<Specs> none_of(const std::vector<SchemaId>& branches) {
+    Specs result{Spec()};
+    for (const SchemaId id : branches) {
+      G4_ASSIGN_OR_RETURN(const Specs other, negative(id));
+      G4_ASSIGN_OR_RETURN(result, both(result, other));
+    }
+    return result;
+  }
+
+  Result<Specs> not_one_of(const std::vector<SchemaId>& branches) {
+    G4_ASSIGN_OR_RETURN(Specs result, none_of(branches));
+    for (size_t i = 0; i < branches.size(); ++i)
+      for (size_t j = i + 1; j < branches.size(); ++j) {
+        G4_ASSIGN_OR_RETURN(const Specs a, positive(branches[i], Annotations::kIgnored));
+        G4_ASSIGN_OR_RETURN(const Specs b, positive(branches[j], Annotations::kIgnored));
+        G4_ASSIGN_OR_RETURN(Specs two, both(a, b));
+        append(result, std::move(two));
+      }
+    return result;
+  }
+
+  Result<Specs> opposite_conditional(const Schema& schema) {
+    Specs result;
+    if (schema.then_schema) {
+      G4_ASSIGN_OR_RETURN(const Specs a, positive(*schema.condition, Annotations::kIgnored));
+      G4_ASSIGN_OR_RETURN(const Specs b, negative(*schema.then_schema));
+      G4_ASSIGN_OR_RETURN(result, both(a, b));
+    }
+    if (schema.else_schema) {
+      G4_ASSIGN_OR_RETURN(const Specs a, negative(*schema.condition));
+      G4_ASSIGN_OR_RETURN(const Specs b, negative(*schema.else_schema));
+      G4_ASSIGN_OR_RETURN(Specs more, both(a, b));
+      append(result, std::move(more));
+    }
+    return result;
+  }
+
+  SchemaAlgebra& algebra_;
+};
+
+// All alternatives of a conjunction that are not plainly impossible.
+template <typename Spec>
+Result<std::vector<Spec>> SchemaAlgebra::specs(const Conjunction& all) {
+  SpecBuilder<Spec> builder(*this);
+  std::vector<Spec> result{Spec()};
+  for (const Literal& literal : all) {
+    G4_ASSIGN_OR_RETURN(const std::vector<Spec> more, builder.of(literal, Annotations::kIgnored));
+    G4_ASSIGN_OR_RETURN(result, builder.both(result, more));
+  }
+  std::vector<Spec> possible;
+  for (Spec& spec : result) {
+    G4_ASSIGN_OR_RETURN(const bool no, impossible(spec));
+    if (!no) possible.push_back(std::move(spec));
+  }
+  return possible;
+}
+
+}  // namespace gemma4::constrain

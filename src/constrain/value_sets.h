@@ -1,0 +1,52 @@
+// Sets of strings and of numbers that schemas describe, closed under and, or, not.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+
+#include "base/result.h"
+#include "constrain/dfa.h"
+
+namespace gemma4::constrain {
+
+inline constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
+
+// Strings, as the UTF-8 of what they say. Lengths alone are kept as numbers: an automaton would
+// need a state for each.
+struct StringSet {
+  uint64_t min_length = 0;  // in code points; only where there is no automaton
+  uint64_t max_length = kNoLimit;
+  std::shared_ptr<const Dfa> dfa;
+
+  static StringSet all() { return {}; }
+  static StringSet none() { return of(Dfa()); }
+  static StringSet of(Dfa dfa) {
+    return {0, kNoLimit, std::make_shared<const Dfa>(std::move(dfa))};
+  }
+  bool is_all() const { return !dfa && min_length == 0 && max_length == kNoLimit; }
+  bool is_none() const { return dfa ? dfa->empty() : min_length > max_length; }
+};
+
+// Errors: kResourceExhausted, when an automaton grows too large.
+Result<StringSet> intersection(const StringSet& a, const StringSet& b);
+Result<StringSet> unite(const StringSet& a, const StringSet& b);
+Result<StringSet> complement(const StringSet& set);
+Result<std::shared_ptr<const Dfa>> to_dfa(const StringSet& set);
+
+// Numbers. All of them, in any JSON notation, or those whose texts the automaton accepts.
+struct NumberSet {
+  std::shared_ptr<const Dfa> dfa;  // null: all
+
+  static NumberSet all() { return {}; }
+  static NumberSet none() { return of(Dfa()); }
+  static NumberSet of(Dfa dfa) { return {std::make_shared<const Dfa>(std::move(dfa))}; }
+  bool is_all() const { return !dfa; }
+  bool is_none() const { return dfa && dfa->empty(); }
+};
+
+Result<NumberSet> intersection(const NumberSet& a, const NumberSet& b);
+Result<NumberSet> unite(const NumberSet& a, const NumberSet& b);
+Result<NumberSet> complement(const NumberSet& set);
+
+}  // namespace gemma4::constrain

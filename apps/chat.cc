@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apps/commands.h"
 #include "apps/conversation.h"
@@ -15,8 +17,11 @@
 #include "apps/json_output.h"
 #include "apps/line_reader.h"
 #include "apps/options.h"
+#include "apps/tool_loop.h"
 #include "base/strings.h"
+#include "chat/openai_messages.h"
 #include "io/atomic_file.h"
+#include "json/json.h"
 #include "text/utf8.h"
 
 namespace gemma4::apps {
@@ -35,15 +40,28 @@ constexpr const char* kHelp =
 // Prints an answer as it comes; thoughts are dimmed on a terminal and in brackets elsewhere.
 class AnswerPrinter {
  public:
-  void operator()(chat::Event::Kind kind, std::string_view text) {
-    if (kind == chat::Event::Kind::kReasoning) {
+  void operator()(const chat::Event& event) {
+    if (event.kind == chat::Event::Kind::kReasoning) {
       if (!in_reasoning_) std::fputs(styled_ ? "\033[2m" : "[thinking: ", stdout);
       in_reasoning_ = true;
-      ends_line_ = text.ends_with('\n');
+      ends_line_ = event.text.ends_with('\n');
     } else {
       close_reasoning();
     }
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    switch (event.kind) {
+      case chat::Event::Kind::kCallStarted:
+        std::fputs((event.text + "(").c_str(), stdout);
+        break;
+      case chat::Event::Kind::kCallFinished:
+        std::fputs(")\n", stdout);
+        break;
+      default:
+        std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+    }
+    std::fflush(stdout);
+  }
+  void print_result(const std::string& result) {
+    std::printf("%s%s%s\n", styled_ ? "\033[2m" : "= ", result.c_str(), styled_ ? "\033[0m" : "");
     std::fflush(stdout);
   }
   void finish() {
@@ -66,21 +84,19 @@ class AnswerPrinter {
 };
 
 Status save(const Conversation& conversation, const std::string& path) {
-  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
-  for (const chat::Message& message : conversation.messages()) {
-    nlohmann::ordered_json entry = {{"role", message.role},
-                                    {"content", std::get<std::string>(message.content)}};
-    if (!message.reasoning.empty()) entry["reasoning"] = message.reasoning;
-    messages.push_back(entry);
-  }
+  json::Value::Array messages;
+  for (const chat::Message& message : conversation.messages())
+    messages.push_back(chat::to_json(message));
   G4_ASSIGN_OR_RETURN(io::AtomicFile file, io::AtomicFile::create(path));
-  G4_RETURN_IF_ERROR(file.write(json_text({{"messages", messages}})));
+  G4_RETURN_IF_ERROR(file.write(json_text(nlohmann::ordered_json::parse(
+      json::dump(json::Value::Object{{"messages", std::move(messages)}})))));
   return file.commit();
 }
 
 class Chat {
  public:
-  explicit Chat(Conversation& conversation) : conversation_(conversation) {}
+  Chat(Conversation& conversation, const ToolLoopArguments& tool_loop)
+      : conversation_(conversation), tool_loop_(tool_loop) {}
 
   // Until the user leaves, a signal ends the program, or nobody reads the answers any more.
   void run() {
@@ -96,19 +112,27 @@ class Chat {
       if (line != *bytes)
         std::printf("(the line has bytes that are not UTF-8; they are dropped)\n");
       if (line.find_first_not_of(" \t") == line.npos) continue;
-      const bool stay = line.starts_with('/') ? command(line) : answer(line);
+      const bool stay = line.starts_with('/') ? command(line) : take(line);
       if (!stay) return;
     }
     std::printf("\n");
   }
 
  private:
+  // A question, or the result of a call. False: leave.
+  bool take(const std::string& line) {
+    if (open_calls().empty()) return answer(line);
+    results_.push_back(line);
+    if (results_.size() == open_calls().size()) return answer(line);
+    ask_for_result();
+    return true;
+  }
+
   // False: leave.
   bool answer(const std::string& question) {
     const InterruptGuard interrupt;
     AnswerPrinter printer;
-    const auto answer =
-        conversation_.ask(question, std::ref(printer), [&] { return interrupt.interrupted(); });
+    const auto answer = respond(question, printer, [&] { return interrupt.interrupted(); });
     printer.finish();
     if (!answer.ok()) {
       fail(answer.error());
@@ -119,7 +143,36 @@ class Chat {
     if (answer.value().finish == engine::FinishReason::kLength)
       std::printf("(cut: the context or --max-tokens is reached; /new starts afresh)\n\n");
     if (answer.value().finish == engine::FinishReason::kCancelled) std::printf("(stopped)\n\n");
+    ask_for_result();
     return !interrupt.terminated();
+  }
+
+  // The answer to a question, or to the results that `line` completes.
+  Result<Answer> respond(const std::string& line, AnswerPrinter& printer,
+                         const StopQuestion& stop) {
+    const AnswerSink sink = std::ref(printer);
+    Result<Answer> answer =
+        open_calls().empty() ? conversation_.ask(line, sink, stop)
+                             : conversation_.answer_calls(std::exchange(results_, {}), sink, stop);
+    if (!answer.ok()) return answer;
+    return run_calls(
+        conversation_, std::move(answer).value(), tool_loop_,
+        [&](const chat::ToolCall&, const std::string& result) { printer.print_result(result); },
+        sink, stop);
+  }
+
+  // Calls of the last answer that nobody has answered yet.
+  const std::vector<chat::ToolCall>& open_calls() const {
+    static const std::vector<chat::ToolCall> kNone;
+    const auto& messages = conversation_.messages();
+    return messages.empty() ? kNone : messages.back().tool_calls;
+  }
+
+  // Without a program that runs them, the results of calls are typed, one line each.
+  void ask_for_result() const {
+    const auto& calls = open_calls();
+    if (results_.size() < calls.size())
+      std::printf("(type the result of %s)\n\n", calls[results_.size()].name.c_str());
   }
 
   // False: leave.
@@ -140,6 +193,7 @@ class Chat {
       std::printf("%s\n\n", rest.empty() ? "no system text" : "system text set");
     } else if (name == "/new") {
       conversation_.clear();
+      results_.clear();
       std::printf("new conversation\n\n");
     } else if (name == "/save") {
       const Status status =
@@ -173,10 +227,18 @@ class Chat {
   }
 
   Conversation& conversation_;
+  const ToolLoopArguments& tool_loop_;
+  std::vector<std::string> results_;  // typed so far, of the open calls
   std::optional<AnswerStats> last_;
 };
 
-Status run(const ConversationArguments& arguments) {
+struct Arguments {
+  ToolLoopArguments tool_loop;
+  ConversationArguments conversation;
+};
+
+Status run(const Arguments& all) {
+  const ConversationArguments& arguments = all.conversation;
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments));
   const engine::Engine& engine = conversation->engine();
   std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",
@@ -191,7 +253,7 @@ Status run(const ConversationArguments& arguments) {
                  human_bytes(engine.memory_plan().weights_bytes).c_str(),
                  human_bytes(engine.memory_plan().kv_bytes).c_str(),
                  human_bytes(engine.memory_plan().workspace_bytes).c_str());
-  Chat(*conversation).run();
+  Chat(*conversation, all.tool_loop).run();
   return {};
 }
 
@@ -199,12 +261,15 @@ Status run(const ConversationArguments& arguments) {
 
 Command add_chat(CLI::App& app) {
   auto* command = app.add_subcommand("chat", "Chat in the terminal");
-  auto arguments = std::make_shared<ConversationArguments>();
-  add_model_argument(*command, arguments->model);
-  add_system_argument(*command, arguments->system);
-  command->add_flag("--think", arguments->think, "Think before answering");
-  add_sampling_arguments(*command, arguments->sampling);
-  add_engine_arguments(*command, arguments->engine);
+  auto arguments = std::make_shared<Arguments>();
+  ConversationArguments& conversation = arguments->conversation;
+  add_model_argument(*command, conversation.model);
+  add_system_argument(*command, conversation.system);
+  command->add_flag("--think", conversation.think, "Think before answering");
+  add_answer_arguments(*command, conversation.answer);
+  add_tool_loop_arguments(*command, arguments->tool_loop);
+  add_sampling_arguments(*command, conversation.sampling);
+  add_engine_arguments(*command, conversation.engine);
   return [arguments] { return exit_code(run(*arguments)); };
 }
 

@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "base/check.h"
 #include "base/strings.h"
 #include "chat/tokens.h"
 
@@ -12,71 +13,10 @@ namespace gemma4::apps {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Kind = chat::Event::Kind;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// Generated ids -> shown text: detokenizer, then channels, then stop strings on the visible
-// content.
-class AnswerReader {
- public:
-  AnswerReader(const LoadedModel& model, chat::Markers markers, bool parse_channels,
-               const std::vector<std::string>& stops, const AnswerSink& sink, Answer& answer)
-      : detokenizer_(*model.tokenizer,
-                     parse_channels ? text::SpecialTokens::kSkip : text::SpecialTokens::kKeep),
-        markers_(std::move(markers)),
-        parser_(markers_),
-        parse_channels_(parse_channels),
-        stops_(stops),
-        sink_(sink),
-        answer_(answer) {}
-
-  // True when a stop string ended the answer.
-  bool push(int32_t id) {
-    if (parse_channels_)
-      show(parser_.push(id, markers_.is_stop(id) ? detokenizer_.finish() : detokenizer_.push(id)));
-    else if (!markers_.is_stop(id))
-      show({{Kind::kContent, detokenizer_.push(id)}});
-    return stops_.matched();
-  }
-
-  void finish() {
-    if (!parse_channels_) {
-      show({{Kind::kContent, detokenizer_.finish()}});
-    } else if (!parser_.ended()) {
-      if (std::string rest = detokenizer_.finish(); !rest.empty()) show(parser_.push(-1, rest));
-      show(parser_.finish());
-    }
-    release(stops_.finish());
-  }
-
- private:
-  void show(const std::vector<chat::Event>& events) {
-    for (const chat::Event& event : events) {
-      if (event.kind == Kind::kReasoning) {
-        answer_.reasoning += event.text;
-        if (sink_) sink_(event.kind, event.text);
-      } else if (event.kind == Kind::kContent) {
-        release(stops_.push(event.text));
-      }
-    }
-  }
-  void release(const std::string& text) {
-    if (text.empty()) return;
-    answer_.content += text;
-    if (sink_) sink_(Kind::kContent, text);
-  }
-
-  text::Detokenizer detokenizer_;
-  chat::Markers markers_;
-  chat::OutputParser parser_;
-  bool parse_channels_;
-  text::StopMatcher stops_;
-  const AnswerSink& sink_;
-  Answer& answer_;
-};
 
 }  // namespace
 
@@ -91,10 +31,11 @@ Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArg
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
+  G4_ASSIGN_OR_RETURN(AnswerForm form, AnswerForm::load(arguments.answer, *model.tokenizer));
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
   std::unique_ptr<Conversation> conversation(
       new Conversation(std::move(model), std::move(engine), std::move(sampling), arguments.sampling,
-                       std::move(markers)));
+                       std::move(markers), std::move(form)));
   conversation->set_system(arguments.system);
   conversation->set_thinking(arguments.think);
   return conversation;
@@ -102,7 +43,7 @@ Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArg
 
 Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
                            engine::SamplingParams sampling, const SamplingArguments& arguments,
-                           chat::Markers markers)
+                           chat::Markers markers, AnswerForm form)
     : model_(std::move(model)),
       engine_(std::move(engine)),
       sampling_(std::move(sampling)),
@@ -110,7 +51,14 @@ Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> en
       max_tokens_(arguments.max_tokens > 0 ? arguments.max_tokens
                                            : engine_->options().context_tokens),
       stop_strings_(arguments.stop),
-      markers_(std::move(markers)) {}
+      markers_(std::move(markers)),
+      form_(std::move(form)) {}
+
+std::string_view finish_reason(const Answer& answer) {
+  if (answer.finish == engine::FinishReason::kStop && !answer.message.tool_calls.empty())
+    return "tool_calls";
+  return engine::name_of(answer.finish);
+}
 
 void Conversation::set_system(std::string text) {
   if (!messages_.empty() && messages_.front().role == "system") messages_.erase(messages_.begin());
@@ -128,14 +76,40 @@ Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink
                                  const StopQuestion& stop) {
   std::vector<chat::Message> messages = messages_;
   messages.push_back({.role = "user", .content = text});
+  return respond(std::move(messages), sink, stop);
+}
+
+Result<Answer> Conversation::answer_calls(const std::vector<std::string>& results,
+                                          const AnswerSink& sink, const StopQuestion& stop) {
+  G4_CHECK(!messages_.empty());
+  const std::vector<chat::ToolCall>& calls = messages_.back().tool_calls;
+  G4_CHECK_EQ(results.size(), calls.size());
+  std::vector<chat::Message> messages = messages_;
+  for (size_t i = 0; i < calls.size(); ++i)
+    messages.push_back({.role = "tool", .content = results[i], .tool_call_id = calls[i].id});
+  return respond(std::move(messages), sink, stop);
+}
+
+Result<Answer> Conversation::respond(std::vector<chat::Message> messages, const AnswerSink& sink,
+                                     const StopQuestion& stop) {
   const chat::RenderOptions options{
       .enable_thinking = thinking_,
-      .empty_thought = model_.model->config().text.hidden_size_per_layer_input == 0};
-  G4_ASSIGN_OR_RETURN(const std::vector<chat::PromptPart> prompt, chat::render(messages, options));
+      .empty_thought = model_.model->config().text.hidden_size_per_layer_input == 0,
+      .continue_after_results = true};
+  G4_ASSIGN_OR_RETURN(const std::vector<chat::PromptPart> prompt,
+                      chat::render(messages, options, form_.tools()));
+  chat::ParserOptions reading{
+      .start = chat::ends_in_thought(prompt) ? chat::ParserOptions::Start::kReasoning
+                                             : chat::ParserOptions::Start::kContent,
+      .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
+      .tools = form_.tools()};
+  const bool after_results = messages.back().role == "tool";
+  AnswerReader reader(model_, markers_, Reading::kChat, std::move(reading), stop_strings_, sink);
   G4_ASSIGN_OR_RETURN(Answer answer,
-                      generate(chat::encode(*model_.tokenizer, prompt), true, sink, stop));
-  messages.push_back(
-      {.role = "assistant", .content = answer.content, .reasoning = answer.reasoning});
+                      generate(chat::encode(*model_.tokenizer, prompt),
+                               form_.constraint(thinking_, after_results), reader, stop));
+  for (chat::ToolCall& call : answer.message.tool_calls) call.id = str_cat("call_", ++num_calls_);
+  messages.push_back(answer.message);
   messages_ = std::move(messages);
   return answer;
 }
@@ -146,20 +120,22 @@ Result<Answer> Conversation::complete(const std::string& prompt, const AnswerSin
   const int32_t bos = model_.model->config().text.bos_token_id;
   if (ids.empty() || ids.front() != bos)
     ids.insert(ids.begin(), bos);  // a prompt starts with it exactly once
-  return generate(std::move(ids), false, sink, stop);
+  AnswerReader reader(model_, markers_, Reading::kRaw, {}, stop_strings_, sink);
+  return generate(std::move(ids), nullptr, reader, stop);
 }
 
-Result<Answer> Conversation::generate(std::vector<int32_t> prompt, bool parse_channels,
-                                      const AnswerSink& sink, const StopQuestion& stop) {
+Result<Answer> Conversation::generate(std::vector<int32_t> prompt,
+                                      std::shared_ptr<TokenConstraint> constraint,
+                                      AnswerReader& reader, const StopQuestion& stop) {
   if (!fixed_seed_) sampling_.seed = std::random_device()();
   Answer answer;
   answer.stats.prompt_tokens = static_cast<int64_t>(prompt.size());
-  AnswerReader reader(model_, markers_, parse_channels, stop_strings_, sink, answer);
   engine::Request request{.prompt = std::move(prompt),
                           .max_tokens = max_tokens_,
                           .sampling = sampling_,
                           .stop_token_ids = model_.stop_token_ids,
                           .keep = true,
+                          .constraint = std::move(constraint),
                           .continue_from = std::exchange(cached_, std::nullopt)};
   const auto start = Clock::now();
   G4_ASSIGN_OR_RETURN(const engine::SequenceId id, engine_->submit(std::move(request)));
@@ -178,6 +154,7 @@ Result<Answer> Conversation::generate(std::vector<int32_t> prompt, bool parse_ch
     }
   }
   reader.finish();
+  answer.message = reader.message();
   if (stopped_by_text) answer.finish = engine::FinishReason::kStop;
   answer.stats.reused_tokens = engine_->reused_tokens();
   answer.stats.generate_seconds = seconds_since(start) - answer.stats.prompt_seconds;

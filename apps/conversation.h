@@ -9,14 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/answer_form.h"
+#include "apps/answer_reader.h"
 #include "apps/model_source.h"
 #include "apps/options.h"
 #include "base/result.h"
 #include "chat/chat_format.h"
 #include "chat/output_parser.h"
 #include "engine/engine.h"
-#include "text/detokenizer.h"
-#include "text/stop_matcher.h"
 
 namespace gemma4::apps {
 
@@ -34,14 +34,13 @@ struct AnswerStats {
 };
 
 struct Answer {
-  std::string content;
-  std::string reasoning;
+  chat::Message message;  // an assistant's; its calls have ids
   engine::FinishReason finish = engine::FinishReason::kStop;
   AnswerStats stats;
 };
+// As the OpenAI API has it: "stop", "length", "tool_calls"; "cancelled" besides.
+std::string_view finish_reason(const Answer& answer);
 
-// Called for every piece of the answer as it arrives.
-using AnswerSink = std::function<void(chat::Event::Kind kind, std::string_view text)>;
 // Asked before every step; true stops the answer.
 using StopQuestion = std::function<bool()>;
 
@@ -53,6 +52,10 @@ class Conversation {
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped; after an error the history is as before.
   Result<Answer> ask(const std::string& text, const AnswerSink& sink, const StopQuestion& stop);
+  // Gives the results of the last answer's calls, one for each in its order, and streams what the
+  // model makes of them. History as with ask().
+  Result<Answer> answer_calls(const std::vector<std::string>& results, const AnswerSink& sink,
+                              const StopQuestion& stop);
   // Continues `prompt` as raw text, without the chat format and the history.
   Result<Answer> complete(const std::string& prompt, const AnswerSink& sink,
                           const StopQuestion& stop);
@@ -70,9 +73,11 @@ class Conversation {
  private:
   Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
                engine::SamplingParams sampling, const SamplingArguments& arguments,
-               chat::Markers markers);
-  Result<Answer> generate(std::vector<int32_t> prompt, bool parse_channels, const AnswerSink& sink,
-                          const StopQuestion& stop);
+               chat::Markers markers, AnswerForm form);
+  Result<Answer> respond(std::vector<chat::Message> messages, const AnswerSink& sink,
+                         const StopQuestion& stop);
+  Result<Answer> generate(std::vector<int32_t> prompt, std::shared_ptr<TokenConstraint> constraint,
+                          AnswerReader& reader, const StopQuestion& stop);
 
   LoadedModel model_;
   std::unique_ptr<engine::Engine> engine_;
@@ -81,8 +86,10 @@ class Conversation {
   int64_t max_tokens_;
   std::vector<std::string> stop_strings_;
   chat::Markers markers_;
+  AnswerForm form_;
   std::vector<chat::Message> messages_;
   bool thinking_ = false;
+  int64_t num_calls_ = 0;                     // so far, for their ids
   std::optional<engine::SequenceId> cached_;  // the sequence that holds the turns before
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/answer_form.h"
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -62,6 +63,7 @@ struct ConversationArguments {
   std::string model;   // empty: the demo model
   std::string system;  // empty: none
   bool think = false;
+  AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;
 };

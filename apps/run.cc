@@ -13,7 +13,10 @@
 #include "apps/json_output.h"
 #include "apps/options.h"
 #include "apps/prompt_input.h"
+#include "apps/tool_loop.h"
 #include "base/strings.h"
+#include "chat/openai_messages.h"
+#include "json/json.h"
 
 namespace gemma4::apps {
 namespace {
@@ -22,13 +25,16 @@ struct Arguments {
   std::string prompt;
   bool raw = false;
   bool json = false;
+  ToolLoopArguments tool_loop;
   ConversationArguments conversation;
 };
 
 void print_json(const Answer& answer, const Conversation& conversation) {
-  nlohmann::ordered_json json = {{"content", answer.content}};
-  if (!answer.reasoning.empty()) json["reasoning"] = answer.reasoning;
-  json["finish_reason"] = engine::name_of(answer.finish);
+  // As the API has the message; "content" is null when the answer is calls alone.
+  nlohmann::ordered_json json =
+      nlohmann::ordered_json::parse(json::dump(chat::to_json(answer.message)));
+  json.erase("role");
+  json["finish_reason"] = finish_reason(answer);
   json["seed"] = conversation.sampling().seed;
   json["usage"] = {{"prompt_tokens", answer.stats.prompt_tokens},
                    {"completion_tokens", answer.stats.completion_tokens}};
@@ -44,43 +50,83 @@ void print_stats(const Answer& answer, const Conversation& conversation) {
                "%s\n",
                static_cast<long long>(s.prompt_tokens), s.prompt_seconds,
                static_cast<long long>(s.completion_tokens), s.tokens_per_second(),
-               std::string(engine::name_of(answer.finish)).c_str(),
+               std::string(finish_reason(answer)).c_str(),
                static_cast<unsigned long long>(conversation.sampling().seed),
                conversation.engine().device().name().c_str());
 }
 
 // Streams the answer to stdout; a thought goes to stderr, dimmed on a terminal, so that stdout
-// holds the answer alone.
+// holds the answer alone. Calls are printed when they are complete.
 class Printer {
  public:
-  void operator()(chat::Event::Kind kind, std::string_view text) {
-    if (kind == chat::Event::Kind::kReasoning) {
-      if (!in_reasoning_ && styled()) std::fputs("\033[2m", stderr);
-      in_reasoning_ = true;
-      ends_line_ = text.ends_with('\n');
-      std::fwrite(text.data(), 1, text.size(), stderr);
-      std::fflush(stderr);
-      return;
+  void operator()(const chat::Event& event) {
+    if (event.kind == chat::Event::Kind::kReasoning) {
+      print_reasoning(event.text);
+    } else if (event.kind == chat::Event::Kind::kContent) {
+      close_reasoning();
+      print(event.text);
     }
+  }
+  // One call on a line of its own, as JSON.
+  void print_call(const chat::ToolCall& call) {
+    end_line();
+    const json::Value::Object line = {{"name", call.name}, {"arguments", call.arguments}};
+    print(json::dump(line) + "\n");
+  }
+  // A call that was run, and the first line of its result, beside the answer.
+  void print_run(const chat::ToolCall& call, const std::string& result) {
     close_reasoning();
-    if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) failed_ = true;
-    if (std::fflush(stdout) != 0) failed_ = true;
+    end_line();
+    std::fprintf(stderr, "%s(%s) = %s\n", call.name.c_str(), json::dump(call.arguments).c_str(),
+                 result.substr(0, result.find('\n')).c_str());
   }
   // After the last piece: the answer may end within the thought.
   void close_reasoning() {
     if (!in_reasoning_) return;
     in_reasoning_ = false;
     if (styled()) std::fputs("\033[0m\n", stderr);
-    if (!ends_line_) std::fputs("\n", stderr);
+    if (!thought_ends_line_) std::fputs("\n", stderr);
+  }
+  // So that what follows begins a line.
+  void end_line() {
+    if (!ends_line_) print("\n");
   }
   bool failed() const { return failed_; }
 
  private:
   static bool styled() { return isatty(STDERR_FILENO) == 1; }
+  void print_reasoning(std::string_view text) {
+    if (!in_reasoning_ && styled()) std::fputs("\033[2m", stderr);
+    in_reasoning_ = true;
+    thought_ends_line_ = text.ends_with('\n');
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  }
+  void print(std::string_view text) {
+    if (text.empty()) return;
+    ends_line_ = text.ends_with('\n');
+    if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) failed_ = true;
+    if (std::fflush(stdout) != 0) failed_ = true;
+  }
+
   bool in_reasoning_ = false;
-  bool ends_line_ = false;
+  bool thought_ends_line_ = false;
+  bool ends_line_ = true;
   bool failed_ = false;
 };
+
+Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
+                        Conversation& conversation, Printer& printer, const StopQuestion& stop) {
+  const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
+  if (arguments.raw) return conversation.complete(prompt, sink, stop);
+  G4_ASSIGN_OR_RETURN(Answer answer, conversation.ask(prompt, sink, stop));
+  return run_calls(
+      conversation, std::move(answer), arguments.tool_loop,
+      [&](const chat::ToolCall& call, const std::string& result) {
+        printer.print_run(call, result);
+      },
+      sink, stop);
+}
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
@@ -90,16 +136,17 @@ Status run(const Arguments& arguments) {
 
   const InterruptGuard interrupt;
   Printer printer;
-  const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
   const StopQuestion stop = [&] { return interrupt.interrupted() || printer.failed(); };
-  G4_ASSIGN_OR_RETURN(const Answer answer, arguments.raw
-                                               ? conversation->complete(prompt, sink, stop)
-                                               : conversation->ask(prompt, sink, stop));
+  G4_ASSIGN_OR_RETURN(const Answer answer,
+                      converse(arguments, prompt, *conversation, printer, stop));
   printer.close_reasoning();
-  if (arguments.json)
+  if (arguments.json) {
     print_json(answer, *conversation);
-  else
+  } else if (answer.message.tool_calls.empty()) {
     std::printf("\n");
+  } else {
+    for (const chat::ToolCall& call : answer.message.tool_calls) printer.print_call(call);
+  }
   if (std::fflush(stdout) != 0 || printer.failed())
     return Error{ErrorCode::kIo, "cannot write to standard output"};
   if (arguments.conversation.engine.verbose) print_stats(answer, *conversation);
@@ -124,7 +171,10 @@ Command add_run(CLI::App& app) {
   command->add_flag("--think", arguments->conversation.think,
                     "Think before the answer; the thought goes to stderr");
   command->add_flag("--raw", arguments->raw, "Continue the text as it is, without the chat format");
-  command->add_flag("--json", arguments->json, "Print JSON: answer, reasoning, usage, timings");
+  command->add_flag("--json", arguments->json,
+                    "Print JSON: the answer as the OpenAI API has it, usage, timings");
+  add_answer_arguments(*command, arguments->conversation.answer);
+  add_tool_loop_arguments(*command, arguments->tool_loop);
   add_sampling_arguments(*command, arguments->conversation.sampling);
   add_engine_arguments(*command, arguments->conversation.engine);
   return [arguments] { return exit_code(run(*arguments)); };

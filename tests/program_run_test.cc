@@ -94,8 +94,8 @@ TEST(Run, ThoughtGoesToStandardError) {
   const std::string question = "Tell me a story about a dog.";
   const Outcome outcome = answer(options, question);
   const auto json = parse_json(answer(options + std::vector<std::string>{"--json"}, question).out);
-  ASSERT_TRUE(json.contains("reasoning"));
-  EXPECT_THAT(outcome.err, HasSubstr(json["reasoning"].get<std::string>()));
+  ASSERT_TRUE(json.contains("reasoning_content"));
+  EXPECT_THAT(outcome.err, HasSubstr(json["reasoning_content"].get<std::string>()));
   EXPECT_EQ(outcome.out, json["content"].get<std::string>() + "\n");
   EXPECT_THAT(outcome.err, Not(HasSubstr("\033")));  // colours are for terminals
 }

@@ -1,0 +1,56 @@
+// What the answers of a conversation may be: tools that may be called, a schema, a grammar, how
+// long the thought may take.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/token_constraint.h"
+#include "json/json.h"
+#include "text/tokenizer.h"
+
+namespace CLI {
+class App;
+}
+
+namespace gemma4::apps {
+
+// --tools, --tool-choice, --one-call, --schema, --grammar, --regex, --think-tokens
+struct AnswerArguments {
+  std::string tools;                 // file; empty: none
+  std::string tool_choice = "auto";  // "auto", "none", "required", or the name of a tool
+  bool one_call = false;             // at most one call in an answer
+  std::string schema;                // file
+  std::string grammar;               // file
+  std::string regex;
+  std::optional<int64_t> think_tokens;
+};
+void add_answer_arguments(CLI::App& command, AnswerArguments& arguments);
+
+// Immutable; copies share their tables.
+class AnswerForm {
+ public:
+  // Reads and compiles what the arguments name. Errors name the file, and for a schema the keyword
+  // and its place that cannot be enforced.
+  static Result<AnswerForm> load(const AnswerArguments& arguments,
+                                 const text::Tokenizer& tokenizer);
+
+  // Declarations for the prompt.
+  const json::Value::Array& tools() const { return tools_; }
+  // Whether calls in the answer are calls, and not text.
+  bool reads_calls() const { return reads_calls_; }
+  // For one answer; null when anything may come. A call is only forced in the first answer, not in
+  // what the model says to results.
+  std::shared_ptr<TokenConstraint> constraint(bool thinking, bool after_results) const;
+
+ private:
+  struct Compiled;
+  json::Value::Array tools_;
+  bool reads_calls_ = false;
+  std::shared_ptr<const Compiled> compiled_;  // null: no constraint
+};
+
+}  // namespace gemma4::apps

@@ -59,7 +59,8 @@ Result<Pipe> make_pipe() {
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
-// A started program. Killed, should it still run, and waited for at the end.
+// A started program. Killed with all that it started, should it still run, and waited for at the
+// end.
 class Child {
  public:
   static Result<Child> start(const std::string& program, const std::string& name, Pipe& input,
@@ -75,7 +76,8 @@ class Child {
     sigemptyset(&to_default);
     sigaddset(&to_default, SIGPIPE);
     posix_spawnattr_setsigdefault(&attributes, &to_default);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    // A group of its own, so that what it starts ends with it.
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     std::string program_copy = program;
     std::string name_copy = name;
     std::array<char*, 3> arguments = {program_copy.data(), name_copy.data(), nullptr};
@@ -93,7 +95,7 @@ class Child {
   Child& operator=(Child&&) = delete;
   ~Child() {
     if (pid_ < 0) return;
-    kill(pid_, SIGKILL);
+    kill(-pid_, SIGKILL);
     wait();
   }
 

@@ -72,7 +72,7 @@ TEST_F(Tools, JsonHasTheMessageOfTheApi) {
 TEST_F(Tools, AProgramRunsTheCallsAndTheModelAnswers) {
   const std::string program = script("echo \"$1 $(cat)\" >> " + folder_ / "log" + "\necho 18 C\n");
   const Outcome outcome =
-      answer(call("get_weather") + Options{"--tool-exec", program, "--max-tokens", "30"});
+      answer(call("get_weather") + Options{"--tool-exec", program, "--max-tokens", "200"});
   EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
   EXPECT_THAT(read_whole(folder_ / "log"), HasSubstr("get_weather {\"city\":"));
   EXPECT_THAT(outcome.err, HasSubstr("= 18 C\n"));

@@ -115,16 +115,15 @@ TEST(Hostile, TooMuchIsRefused) {
 }
 
 TEST(Hostile, ManySchemas) {
-  EXPECT_EQ(
-      outcome(str_cat(R"({"properties":{)",
-                      repeated(60000,
-                               [](int i) {
-                                 return str_cat(
-                                     "\"property_number_", i,
-                                     R"(":{"type":"string","description":"some words about it"})");
-                               }),
-                      "}}")),
-      "compiled");
+  const auto of = [](int count) {
+    return str_cat(
+        R"({"properties":{)",
+        repeated(count,
+                 [](int i) { return str_cat("\"property_number_", i, R"(":{"type":"string"})"); }),
+        "}}");
+  };
+  EXPECT_EQ(outcome(of(10000)), "compiled");
+  EXPECT_NE(outcome(of(200000)).find("too"), std::string::npos);
 }
 
 }  // namespace

@@ -229,7 +229,7 @@ Dfa quotient(const Dfa& dfa, const Partition& blocks) {
 }  // namespace
 
 Dfa minimise(const Dfa& dfa) {
-  const Dfa trimmed = trim(dfa);
+  Dfa trimmed = trim(dfa);
   if (trimmed.empty()) return trimmed;
   return quotient(trimmed, equivalent_states(trimmed));
 }

@@ -83,7 +83,7 @@ std::string uri(bool relative, const std::string& more) {
       "(?:\\?" + group(pchar + "|[/?]") + "*)?(?:#" + group(pchar + "|[/?]") + "*)?";
   const std::string rooted = "/(?:" + pchar + "+(?:/" + pchar + "*)*)?";
   const std::string rootless = pchar + "+(?:/" + pchar + "*)*";
-  const std::string absolute =
+  std::string absolute =
       "[a-zA-Z][a-zA-Z0-9+.-]*:" + group(authority + "|" + rooted + "|" + rootless) + "?" + rest;
   if (!relative) return absolute;
   const std::string no_colon = group("[a-zA-Z0-9._~!$&'()*+,;=@" + more + "-]|" + kPercent);

@@ -23,7 +23,7 @@ struct Syntax {
   bool negative = false;
   bool leading_zero = false;
   bool is_zero = true;
-  auto operator<=>(const Syntax&) const = default;
+  auto operator<=>(const Syntax&) const = default;  // NOLINT(modernize-use-nullptr)
 
   bool may_end() const {
     return (part == Part::kWhole || part == Part::kFraction) && !(negative && is_zero);
@@ -51,7 +51,7 @@ struct Comparing {
   Syntax syntax;
   int digits = 0;  // of this part, as far as they matter
   int order = 0;
-  auto operator<=>(const Comparing&) const = default;
+  auto operator<=>(const Comparing&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 int sign_of(int value) { return (value > 0) - (value < 0); }
@@ -120,8 +120,8 @@ class Comparer {
 struct Dividing {
   Syntax syntax;
   int64_t remainder = 0;
-  int places = 0;  // digits behind the point
-  auto operator<=>(const Dividing&) const = default;
+  int places = 0;                                     // digits behind the point
+  auto operator<=>(const Dividing&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 }  // namespace

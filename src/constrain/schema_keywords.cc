@@ -50,7 +50,8 @@ Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, 
     schema.numbers.push_back(NumberSet::of(numbers_compared(bound->second, decimal.value())));
     return true;
   }
-  if (decimal.value().negative || (decimal.value().whole == "0" && decimal.value().fraction == ""))
+  if (decimal.value().negative ||
+      (decimal.value().whole == "0" && decimal.value().fraction.empty()))
     return wrong_schema(place.path, name, "must be above 0");
   auto dfa = multiples_of(decimal.value());
   if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);

@@ -13,7 +13,7 @@ Result<Dfa> dfa_of_lengths(uint64_t min, uint64_t max) {
   struct Key {
     uint64_t count;
     int32_t state;
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr)
   };
   const Dfa& any = any_text();
   const bool open = max == kNoLimit;

@@ -26,6 +26,7 @@ test:  ## install what is missing, build, run the fast suite
 vocabulary:
 	@{ scripts/install_deps.sh vocabulary && scripts/fetch_vocabulary.sh; } || \
 	  echo "note: the real vocabulary could not be fetched; its tests will be skipped"
+	@scripts/fetch_schema_suite.sh || echo "tests of the JSON Schema suite will be skipped"
 
 bench:  ## micro-benchmarks, then the speed of the demo model
 	@scripts/install_deps.sh build bench

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <cstdlib>
+#include <fstream>
 #include <optional>
 
 #include "constrain/matcher.h"
@@ -123,7 +124,25 @@ void build_index(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(VocabularyIndex::build(*tokenizer()));
 }
 
+// Writes the vocabulary and the cases for scripts/compare_xgrammar.sh.
+void write_cases(const char* path) {
+  std::ofstream out(path);
+  json::Value::Array pieces;
+  for (text::TokenId id = 0; id < tokenizer()->vocab_size(); ++id)
+    pieces.emplace_back(tokenizer()->piece(id));
+  out << json::dump(json::Value(json::Value::Object{{"pieces", std::move(pieces)}})) << '\n';
+  for (const Case& c : kCases) {
+    json::Value::Array ids;
+    for (const text::TokenId id : tokenizer()->encode(c.answer)) ids.emplace_back(id);
+    out << json::dump(json::Value(json::Value::Object{
+               {"name", c.name}, {"schema", c.schema}, {"ids", std::move(ids)}}))
+        << '\n';
+  }
+}
+
 const bool kRegistered = [] {
+  const char* cases = std::getenv("GEMMA4_CONSTRAIN_CASES");
+  if (cases != nullptr && tokenizer() != nullptr) write_cases(cases);
   benchmark::RegisterBenchmark("vocabulary index", build_index)->Unit(benchmark::kMillisecond);
   for (const Case& c : kCases) {
     const std::string name = c.name;

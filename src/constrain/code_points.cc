@@ -49,7 +49,7 @@ void append_sequences(char32_t first, char32_t last, std::vector<ByteSequence>& 
 
 }  // namespace
 
-CodePointSet normalised(CodePointSet set) {
+CodePointSet normalised(const CodePointSet& set) {
   CodePointSet pieces;
   for (const CodeRange& range : set) {  // around the surrogates
     if (range.first < 0xD800)

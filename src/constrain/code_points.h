@@ -17,7 +17,7 @@ struct CodeRange {
 using CodePointSet = std::vector<CodeRange>;
 
 // Sorted, disjoint, without surrogates.
-CodePointSet normalised(CodePointSet set);
+CodePointSet normalised(const CodePointSet& set);
 // All other code points; surrogates are none.
 CodePointSet complement(const CodePointSet& set);
 

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,6 +39,9 @@ struct Dfa {
   bool accepts(std::string_view text) const;
 };
 
+// Adds an edge behind the others, or makes the last one longer.
+void append_edge(std::vector<Dfa::Edge>& edges, uint8_t first, uint8_t last, int32_t next);
+
 // The smallest automaton of the same language; its states are numbered breadth first. Each of them
 // is reachable and leads to an accepting one.
 Dfa minimise(const Dfa& dfa);
@@ -69,12 +71,7 @@ Result<Dfa> explore(const Key& start, Step&& step, Accepts&& accepts, size_t max
       const auto [it, is_new] = ids.emplace(*next, static_cast<int32_t>(keys.size()));
       if (is_new) keys.push_back(*next);
       const auto value = static_cast<uint8_t>(byte);
-      if (!state.edges.empty() && state.edges.back().last + 1 == byte &&
-          state.edges.back().next == it->second) {
-        state.edges.back().last = value;
-      } else {
-        state.edges.push_back({value, value, it->second});
-      }
+      append_edge(state.edges, value, value, it->second);
     }
     dfa.states.push_back(std::move(state));
     if (keys.size() > max_states)

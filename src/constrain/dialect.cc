@@ -12,7 +12,7 @@ namespace {
 
 // The regular expressions below, each compiled once.
 struct Lexicon {
-  Dfa number = of("-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]+)?");
+  Dfa number = of("-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?");
   Dfa json_char =
       of("[^\"\\\\\\0-\\x1f]|\\\\[\"\\\\/bfnrt]|\\\\u(?:[0-9a-cA-CeEfF][0-9a-fA-F]{3}"
          "|[dD][0-7][0-9a-fA-F]{2}"

@@ -171,8 +171,8 @@ class EbnfParser {
     return EbnfNode{.kind = EbnfNode::Kind::kSymbol, .index = id};
   }
 
-  static EbnfNode of_set(CodePointSet set) {
-    return {.shape = Expression::Kind::kSet, .set = normalised(std::move(set))};
+  static EbnfNode of_set(const CodePointSet& set) {
+    return {.shape = Expression::Kind::kSet, .set = normalised(set)};
   }
 
   Result<EbnfNode> literal() {

@@ -78,12 +78,12 @@ class Explorer {
  private:
   using NodeId = uint32_t;
   static constexpr NodeId kBottom = 0;
-  static constexpr size_t kManyConfigs = 8192;
-  static constexpr size_t kMostConfigs = 4 * kManyConfigs;
-  static constexpr size_t kManyNodes = 1 << 20;
-  static constexpr size_t kMostNodes = 4 * kManyNodes;
+  static constexpr size_t kManyConfigs = 4096;
+  static constexpr size_t kMostConfigs = 8 * kManyConfigs;
+  static constexpr size_t kManyNodes = 1 << 18;
+  static constexpr size_t kMostNodes = 16 * kManyNodes;
   static constexpr size_t kMostTops = 20000;  // stacks at once
-  static constexpr size_t kManyMasks = 256;
+  static constexpr size_t kManyMasks = 128;
 
   // A stack: its top frame and the stack below. Equal stacks are the same node.
   struct Node {

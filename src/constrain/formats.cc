@@ -83,13 +83,21 @@ std::string uri(bool relative, const std::string& more) {
       "(?:\\?" + group(pchar + "|[/?]") + "*)?(?:#" + group(pchar + "|[/?]") + "*)?";
   const std::string rooted = "/(?:" + pchar + "+(?:/" + pchar + "*)*)?";
   const std::string rootless = pchar + "+(?:/" + pchar + "*)*";
-  const std::string absolute =
+  std::string absolute =
       "[a-zA-Z][a-zA-Z0-9+.-]*:" + group(authority + "|" + rooted + "|" + rootless) + "?" + rest;
   if (!relative) return absolute;
   const std::string no_colon = group("[a-zA-Z0-9._~!$&'()*+,;=@" + more + "-]|" + kPercent);
   return group(absolute + "|" +
                group(authority + "|" + rooted + "|" + no_colon + "+(?:/" + pchar + "*)*") + "?" +
                rest);
+}
+
+std::string uri_template() {
+  const std::string var_char = group("[a-zA-Z0-9_]|" + kPercent);
+  const std::string name = var_char + "(?:\\.?" + var_char + ")*";
+  const std::string var = name + "(?::[1-9][0-9]{0,3}|\\*)?";
+  return "(?:[^\\0-\\x20\"'%<>\\\\^`{|}\\x7f]|" + kPercent + "|\\{[+#./;?&=,!@|]?" + var + "(?:," +
+         var + ")*\\})*";
 }
 
 const std::map<std::string, std::string, std::less<>>& expressions() {
@@ -104,6 +112,7 @@ const std::map<std::string, std::string, std::less<>>& expressions() {
       {"ipv6", ipv6()},
       {"uri", uri(false, "")},
       {"uri-reference", uri(true, "")},
+      {"uri-template", uri_template()},
       {"iri", uri(false, "\\u{A0}-\\u{10FFFF}")},
       {"iri-reference", uri(true, "\\u{A0}-\\u{10FFFF}")},
       {"uuid", "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"},

@@ -24,7 +24,7 @@ class GrammarCache {
   using Compile = std::function<Result<std::shared_ptr<const Grammar>>()>;
 
   // `capacity` is a number of grammars, at least 1. Sources longer than 1 MB are not kept.
-  explicit GrammarCache(size_t capacity = 64) : capacity_(capacity) {}
+  explicit GrammarCache(size_t capacity = 32) : capacity_(capacity) {}
 
   // The grammar of `source`, which `kind` tells apart from the same text in another notation;
   // compiled if it is not there. Errors are those of `compile` and are not kept. Two threads that

@@ -31,7 +31,7 @@ class CompiledGrammar : public std::enable_shared_from_this<CompiledGrammar> {
   std::shared_ptr<Explorer> borrow() const;
 
  private:
-  static constexpr size_t kMostIdle = 4;
+  static constexpr size_t kMostIdle = 1;  // of up to 20 MB
 
   std::shared_ptr<const Grammar> grammar_;
   mutable std::mutex mutex_;

@@ -4,6 +4,7 @@
 #include <compare>
 #include <optional>
 
+#include "constrain/nfa.h"
 #include "constrain/regex.h"
 
 namespace gemma4::constrain {
@@ -22,7 +23,7 @@ struct Syntax {
   bool negative = false;
   bool leading_zero = false;
   bool is_zero = true;
-  auto operator<=>(const Syntax&) const = default;
+  auto operator<=>(const Syntax&) const = default;  // NOLINT(modernize-use-nullptr)
 
   bool may_end() const {
     return (part == Part::kWhole || part == Part::kFraction) && !(negative && is_zero);
@@ -50,7 +51,7 @@ struct Comparing {
   Syntax syntax;
   int digits = 0;  // of this part, as far as they matter
   int order = 0;
-  auto operator<=>(const Comparing&) const = default;
+  auto operator<=>(const Comparing&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 int sign_of(int value) { return (value > 0) - (value < 0); }
@@ -102,8 +103,6 @@ class Comparer {
         return order <= 0;
       case Comparison::kBelow:
         return order < 0;
-      case Comparison::kEqual:
-        return order == 0;
     }
     return false;
   }
@@ -121,8 +120,8 @@ class Comparer {
 struct Dividing {
   Syntax syntax;
   int64_t remainder = 0;
-  int places = 0;  // digits behind the point
-  auto operator<=>(const Dividing&) const = default;
+  int places = 0;                                     // digits behind the point
+  auto operator<=>(const Dividing&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 }  // namespace
@@ -183,6 +182,33 @@ Dfa numbers_compared(Comparison comparison, const Decimal& bound) {
              Comparing(), [&](const Comparing& s, uint8_t byte) { return comparer.step(s, byte); },
              [&](const Comparing& s) { return comparer.accepts(s); }, kMaxDfaStates)
       .value();  // a few states for each of at most 1,000 digits
+}
+
+Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values) {
+  Nfa nfa;
+  const int start = nfa.add_state();
+  const int final = nfa.add_state();
+  const int zeros = nfa.add_state();  // behind the last digit that counts, and the point
+  const int one_zero = nfa.add_state();
+  nfa.edge(zeros, '0', '0', one_zero);
+  nfa.jump(one_zero, zeros);
+  nfa.jump(one_zero, final);
+  const auto append = [&](int from, std::string_view text) {
+    for (const char c : text) {
+      const int next = nfa.add_state();
+      nfa.edge(from, static_cast<uint8_t>(c), static_cast<uint8_t>(c), next);
+      from = next;
+    }
+    return from;
+  };
+  for (const Decimal& value : values) {
+    int end = append(append(start, value.negative ? "-" : ""), value.whole);
+    if (!value.fraction.empty()) end = append(append(end, "."), value.fraction);
+    nfa.jump(end, final);
+    nfa.jump(value.fraction.empty() ? append(end, ".") : end, zeros);
+    if (nfa.too_large()) break;  // determinise() says so
+  }
+  return nfa.determinise(start, final, false);
 }
 
 Result<Dfa> multiples_of(const Decimal& divisor) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "constrain/dfa.h"
@@ -22,13 +23,15 @@ struct Decimal {
 // Error kResourceExhausted: more than 1,000 digits when written out.
 Result<Decimal> to_decimal(const json::Number& number);
 
-enum class Comparison { kAtLeast, kAbove, kAtMost, kBelow, kEqual };
+enum class Comparison { kAtLeast, kAbove, kAtMost, kBelow };
 
 // All numbers written without exponent, but not -0; and those whose value is an integer.
 const Dfa& plain_numbers();
 const Dfa& integers();
 // Those of plain_numbers() that compare so with `bound`.
 Dfa numbers_compared(Comparison comparison, const Decimal& bound);
+// Those that equal one of `values`. Error kResourceExhausted for too many of them.
+Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values);
 // Those that are multiples of `divisor`, which must be above zero. Error kResourceExhausted if its
 // digits make too large a number.
 Result<Dfa> multiples_of(const Decimal& divisor);

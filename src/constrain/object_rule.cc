@@ -251,7 +251,7 @@ std::vector<Operation> ObjectRule::may_go_on() const {
 
 template <typename AddKey>
 Status ObjectRule::add_ways(const Conjunction& value, const std::vector<bool>& serves,
-                            std::vector<Operation> operations, StateId from, StateId to,
+                            const std::vector<Operation>& operations, StateId from, StateId to,
                             AddKey add_key) {
   std::vector<size_t> obligations;
   for (size_t i = 0; i < serves.size(); ++i)

@@ -46,7 +46,8 @@ class ObjectRule {
   // Adds the ways to serve obligations, or not, and the value behind `key`.
   template <typename AddKey>
   Status add_ways(const Conjunction& value, const std::vector<bool>& serves,
-                  std::vector<Operation> operations, StateId from, StateId to, AddKey add_key);
+                  const std::vector<Operation>& operations, StateId from, StateId to,
+                  AddKey add_key);
 
   ValueRules& rules_;
   GrammarBuilder& grammar_;

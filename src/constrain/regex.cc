@@ -119,7 +119,7 @@ class RegexParser {
     if (take("[")) return char_class();
     if (take("\\")) {
       G4_ASSIGN_OR_RETURN(CodePointSet set, escape(false));
-      return of_set(std::move(set));
+      return of_set(set);
     }
     if (take(".")) return of_set(complement(kLineEnds));
     if (std::string_view("*+?{}]").find(peek()) != std::string_view::npos)
@@ -128,8 +128,8 @@ class RegexParser {
     return of_set({{c, c}});
   }
 
-  static Expression of_set(CodePointSet set) {
-    return {.kind = Expression::Kind::kSet, .set = normalised(std::move(set))};
+  static Expression of_set(const CodePointSet& set) {
+    return {.kind = Expression::Kind::kSet, .set = normalised(set)};
   }
 
   Result<Expression> group(int depth) {

@@ -8,11 +8,12 @@
 namespace gemma4::constrain {
 namespace {
 
-constexpr size_t kMostWork = 400000;
+constexpr size_t kMostWork = 100000;
 
 struct AtomSets {
   using Set = bool;
   static constexpr int kKind = 0;
+  static constexpr std::string_view kKeywords = "type";
   Atom atom;
 
   static size_t weight(bool) { return 0; }
@@ -36,6 +37,7 @@ struct AtomSets {
 struct StringSets {
   using Set = StringSet;
   static constexpr int kKind = 1;
+  static constexpr std::string_view kKeywords = "minLength, maxLength, pattern, format, enum";
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static StringSet all() { return StringSet::all(); }
@@ -62,6 +64,7 @@ struct StringSets {
 struct NumberSets {
   using Set = NumberSet;
   static constexpr int kKind = 2;
+  static constexpr std::string_view kKeywords = "minimum, maximum, multipleOf, enum";
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static NumberSet all() { return NumberSet::all(); }
@@ -76,14 +79,13 @@ struct NumberSets {
       G4_ASSIGN_OR_RETURN(result, both(result, set));
     }
     for (const auto& list : schema.values) {
-      Set any = none();
+      std::vector<Decimal> numbers;
       for (const json::Value* value : list) {
         if (!value->is_number()) continue;
-        G4_ASSIGN_OR_RETURN(const Decimal decimal, to_decimal(value->as_number()));
-        G4_ASSIGN_OR_RETURN(
-            any, either(any, NumberSet::of(numbers_compared(Comparison::kEqual, decimal))));
+        G4_ASSIGN_OR_RETURN(numbers.emplace_back(), to_decimal(value->as_number()));
       }
-      G4_ASSIGN_OR_RETURN(result, both(result, any));
+      G4_ASSIGN_OR_RETURN(Dfa any, numbers_equal_to(numbers));
+      G4_ASSIGN_OR_RETURN(result, both(result, NumberSet::of(std::move(any))));
     }
     return result;
   }

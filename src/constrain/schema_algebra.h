@@ -20,7 +20,7 @@ namespace gemma4::constrain {
 struct Literal {
   SchemaId schema = 0;
   bool negated = false;
-  auto operator<=>(const Literal&) const = default;
+  auto operator<=>(const Literal&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 // All of these; sorted, without repetitions. Empty: anything.
 using Conjunction = std::vector<Literal>;

@@ -38,9 +38,10 @@ class SetEvaluator {
     if (!result.ok()) {
       const Error& error = result.error();
       if (error.message.starts_with("schema at")) return error;
-      return error.with_context(str_cat("schema at '", algebra_.schema(id).path, "'"));
+      return error.with_context(
+          str_cat("schema at '", algebra_.schema(id).path, "': ", Sets::kKeywords));
     }
-    G4_RETURN_IF_ERROR(algebra_.charge(1 + Sets::weight(result.value()) / 16));
+    G4_RETURN_IF_ERROR(algebra_.charge(Sets::weight(result.value()) / 16));
     known_[id] = result.value();
     return result;
   }

@@ -13,12 +13,13 @@ Result<Dfa> dfa_of_lengths(uint64_t min, uint64_t max) {
   struct Key {
     uint64_t count;
     int32_t state;
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr)
   };
   const Dfa& any = any_text();
   const bool open = max == kNoLimit;
   const uint64_t last = open ? min : max;
-  if (last > kMaxDfaStates) return Error{ErrorCode::kResourceExhausted, "is too long a length"};
+  if (last > kMaxDfaStates)
+    return Error{ErrorCode::kResourceExhausted, "the length needs too large an automaton"};
   const auto step = [&](const Key& from, uint8_t byte) -> std::optional<Key> {
     const int32_t next = any.step(from.state, byte);
     if (next < 0) return std::nullopt;

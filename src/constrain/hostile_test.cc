@@ -1,0 +1,130 @@
+// Schemas that try to take time or memory: compiled or refused, and soon.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+
+#include "base/strings.h"
+#include "constrain/matcher.h"
+#include "constrain/schema_grammar.h"
+
+namespace gemma4::constrain {
+namespace {
+
+std::string repeated(int count, const std::function<std::string(int)>& item) {
+  std::string result;
+  for (int i = 0; i < count; ++i) result += str_cat(i > 0 ? "," : "", item(i));
+  return result;
+}
+
+// Compiles `schema` and follows `text` through it; returns what came of it.
+std::string outcome(const std::string& schema, std::string_view text = "") {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const auto parsed = json::parse(schema);
+  EXPECT_TRUE(parsed.ok());
+  const auto grammar = grammar_of_schema(parsed.value(), {});
+  std::string result = grammar.ok() ? "compiled" : grammar.error().message;
+  if (grammar.ok() && !text.empty()) {
+    Explorer explorer(grammar.value());
+    ConfigId config = explorer.start();
+    for (const char c : text) config = explorer.step(config, static_cast<uint8_t>(c));
+    result = explorer.can_end(config) ? "accepted" : "rejected";
+  }
+  printf("%6.3f s  %9zu bytes  %s\n", seconds(), schema.size(), result.substr(0, 90).c_str());
+  EXPECT_LT(seconds(), 30) << schema.substr(0, 200);  // seconds, with room for sanitizers
+  return result;
+}
+
+TEST(Hostile, LargeButHarmless) {
+  EXPECT_EQ(
+      outcome(str_cat(R"({"enum":[)",
+                      repeated(50000, [](int i) { return str_cat("\"value", i, "\""); }), "]}"),
+              "\"value49999\""),
+      "accepted");
+  EXPECT_EQ(
+      outcome(str_cat(R"({"type":"object","properties":{)",
+                      repeated(3000,
+                               [](int i) { return str_cat("\"p", i, R"(":{"type":"integer"})"); }),
+                      R"(},"required":["p7"],"additionalProperties":false})"),
+              R"({"p2999":1,"p7":2})"),
+      "accepted");
+  EXPECT_EQ(outcome(R"({"type":"string","maxLength":1000000000})", "\"abc\""), "accepted");
+  EXPECT_EQ(outcome(R"({"type":"string","minLength":1000000000})", "\"abc\""), "rejected");
+  EXPECT_EQ(outcome(R"({"type":"array","minItems":3,"maxItems":4000000000})", "[1,2,3]"),
+            "accepted");
+  EXPECT_EQ(outcome(str_cat(R"({"anyOf":[)",
+                            repeated(300,
+                                     [](int i) {
+                                       return str_cat(
+                                           R"({"type":"object","properties":{"k":{"const":)", i,
+                                           R"(}},"required":["k"]})");
+                                     }),
+                            "]}"),
+                    R"({"k":299})"),
+            "accepted");
+  EXPECT_EQ(outcome(str_cat(R"({"oneOf":[)",
+                            repeated(40,
+                                     [](int i) {
+                                       return str_cat(
+                                           R"({"type":"object","properties":{"k":{"const":"v)", i,
+                                           R"("}},"required":["k"]})");
+                                     }),
+                            "]}"),
+                    R"({"k":"v39"})"),
+            "accepted");
+}
+
+TEST(Hostile, TooMuchIsRefused) {
+  std::string deep = "true";
+  for (int i = 0; i < 240; ++i) deep = R"({"properties":{"a":)" + deep + "}}";
+  EXPECT_EQ(outcome(deep), "compiled");
+  std::string nots = R"({"required":["x"]})";
+  for (int i = 0; i < 150; ++i) nots = R"({"not":{"anyOf":[{"required":["y"]},)" + nots + "]}}";
+  outcome(nots);
+  outcome(str_cat(R"({"oneOf":[)",
+                  repeated(14,
+                           [](int i) {
+                             return str_cat(R"({"properties":{"a)", i, R"(":{"type":"string"},"b)",
+                                            i, R"(":{"minimum":3}}})");
+                           }),
+                  "]}"));
+  outcome(str_cat(R"({"unevaluatedProperties":false,"anyOf":[)",
+                  repeated(30, [](int i) { return str_cat(R"({"required":["k)", i, "\"]}"); }),
+                  "]}"));
+  outcome(str_cat(
+      R"({"allOf":[)",
+      repeated(2000, [](int i) { return str_cat(R"({"pattern":"a.{)", i % 500, "}b\"}"); }), "]}"));
+  outcome(str_cat(R"({"enum":[)", repeated(5000, [](int i) { return str_cat(i * 7919); }), "]}"));
+  outcome(str_cat(R"({"patternProperties":{)",
+                  repeated(40, [](int i) { return str_cat("\"k", i, "\":{}"); }), "}}"));
+  outcome(str_cat(R"({"$defs":{)",
+                  repeated(2000,
+                           [](int i) {
+                             return str_cat("\"d", i, R"(":{"properties":{"n":{"$ref":"#/$defs/d)",
+                                            (i * 7 + 1) % 2000, "\"}}}");
+                           }),
+                  R"(},"$ref":"#/$defs/d0"})"));
+  outcome(R"({"contains":{"minimum":1},"minContains":1000000})");
+  outcome(R"({"pattern":"^.{0,5000}x.{0,5000}$"})");
+  outcome(R"({"pattern":"x","minLength":100000})");
+  outcome(R"({"multipleOf":123456789})");
+  outcome(R"({"minimum":1e300})");
+}
+
+TEST(Hostile, ManySchemas) {
+  const auto of = [](int count) {
+    return str_cat(
+        R"({"properties":{)",
+        repeated(count,
+                 [](int i) { return str_cat("\"property_number_", i, R"(":{"type":"string"})"); }),
+        "}}");
+  };
+  EXPECT_EQ(outcome(of(10000)), "compiled");
+  EXPECT_NE(outcome(of(200000)).find("too"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gemma4::constrain

@@ -1,0 +1,161 @@
+// The keywords about strings, numbers, arrays and objects.
+#include <algorithm>
+
+#include "constrain/regex.h"
+#include "constrain/schema_loader.h"
+
+namespace gemma4::constrain {
+
+using json::Value;
+
+Result<bool> SchemaLoader::read_text(Schema& schema, const std::string& name, const Value& value,
+                                     const SchemaPlace& place) {
+  StringSet set;
+  if (name == "minLength") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, set.min_length));
+  } else if (name == "maxLength") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, set.max_length));
+  } else if (name == "pattern") {
+    if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
+    auto dfa = compile_regex(value.as_string(), RegexMode::kSearch, work_);
+    if (!dfa.ok())
+      return dfa.error().with_context(str_cat("schema at '", place.path, "': pattern"));
+    set = StringSet::of(std::move(dfa).value());
+  } else if (name == "format") {
+    if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
+    const Dfa* dfa = options_.enforce_formats ? dfa_of_format(value.as_string()) : nullptr;
+    if (dfa == nullptr) return true;
+    set = StringSet::of(*dfa);
+  } else {
+    return false;
+  }
+  schema.strings.push_back(std::move(set));
+  return true;
+}
+
+Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, const Value& value,
+                                       const SchemaPlace& place) {
+  static constexpr std::pair<std::string_view, Comparison> kBounds[] = {
+      {"minimum", Comparison::kAtLeast},
+      {"exclusiveMinimum", Comparison::kAbove},
+      {"maximum", Comparison::kAtMost},
+      {"exclusiveMaximum", Comparison::kBelow}};
+  const auto* const bound = std::find_if(std::begin(kBounds), std::end(kBounds),
+                                         [&](const auto& entry) { return entry.first == name; });
+  if (bound == std::end(kBounds) && name != "multipleOf") return false;
+  if (!value.is_number()) return wrong_schema(place.path, name, "must be a number");
+  const auto decimal = to_decimal(value.as_number());
+  if (!decimal.ok()) return refused_schema(place.path, name, decimal.error().message);
+  if (bound != std::end(kBounds)) {
+    schema.numbers.push_back(NumberSet::of(numbers_compared(bound->second, decimal.value())));
+    return true;
+  }
+  if (decimal.value().negative ||
+      (decimal.value().whole == "0" && decimal.value().fraction.empty()))
+    return wrong_schema(place.path, name, "must be above 0");
+  auto dfa = multiples_of(decimal.value());
+  if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
+  schema.numbers.push_back(NumberSet::of(std::move(dfa).value()));
+  return true;
+}
+
+Result<bool> SchemaLoader::read_array(Schema& schema, const std::string& name, const Value& value,
+                                      const SchemaPlace& place) {
+  const std::string path = pointer_to(place.path, name);
+  if (name == "items" && value.is_array()) {  // draft 7
+    if (!value.as_array().empty())
+      G4_RETURN_IF_ERROR(children(value, place, name, schema.prefix_items));
+  } else if (name == "items") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.items));
+  } else if (name == "additionalItems") {  // draft 7, beside a list
+    const Value* items = place.value->find("items");
+    if (items != nullptr && items->is_array())
+      G4_RETURN_IF_ERROR(child(value, place, path, schema.items));
+  } else if (name == "prefixItems") {
+    G4_RETURN_IF_ERROR(children(value, place, name, schema.prefix_items));
+  } else if (name == "contains") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.contains));
+  } else if (name == "unevaluatedItems") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.unevaluated_items));
+  } else if (name == "minItems") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.min_items));
+  } else if (name == "maxItems") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.max_items));
+  } else if (name == "minContains") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.min_contains));
+  } else if (name == "maxContains") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.max_contains));
+  } else if (name == "uniqueItems") {
+    schema.unique_items = value.is_bool() && value.as_bool();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Result<bool> SchemaLoader::read_object(Schema& schema, const std::string& name, const Value& value,
+                                       const SchemaPlace& place) {
+  const std::string path = pointer_to(place.path, name);
+  if (name == "properties") {
+    G4_RETURN_IF_ERROR(members(value, place, name, [&](const std::string& key, SchemaId id) {
+      schema.properties.emplace_back(key, id);
+      return Status();
+    }));
+  } else if (name == "patternProperties") {
+    G4_RETURN_IF_ERROR(members(value, place, name, [&](const std::string& key, SchemaId id) {
+      auto dfa = compile_regex(key, RegexMode::kSearch, work_);
+      if (!dfa.ok()) return Status(dfa.error().with_context(str_cat("schema at '", path, "'")));
+      schema.pattern_properties.emplace_back(std::make_shared<const Dfa>(std::move(dfa).value()),
+                                             id);
+      return Status();
+    }));
+  } else if (name == "additionalProperties") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.additional_properties));
+  } else if (name == "propertyNames") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.property_names));
+  } else if (name == "unevaluatedProperties") {
+    G4_RETURN_IF_ERROR(child(value, place, path, schema.unevaluated_properties));
+  } else if (name == "required") {
+    G4_RETURN_IF_ERROR(read_required(schema.required, value, name, place.path));
+  } else if (name == "minProperties") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.min_properties));
+  } else if (name == "maxProperties") {
+    G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.max_properties));
+  } else if (name == "dependentRequired" || name == "dependentSchemas" || name == "dependencies") {
+    G4_RETURN_IF_ERROR(read_dependents(schema, value, name, place));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Status SchemaLoader::read_required(std::vector<std::string>& names, const Value& value,
+                                   const std::string& keyword, const std::string& path) {
+  if (!value.is_array()) return wrong_schema(path, keyword, "must be a list of names");
+  for (const Value& name : value.as_array()) {
+    if (!name.is_string()) return wrong_schema(path, keyword, "must be a list of names");
+    names.push_back(name.as_string());
+  }
+  return {};
+}
+
+// A list of names becomes a schema that requires them.
+Status SchemaLoader::read_dependents(Schema& schema, const Value& value, const std::string& keyword,
+                                     const SchemaPlace& place) {
+  if (!value.is_object()) return wrong_schema(place.path, keyword, "must be an object");
+  const std::string path = pointer_to(place.path, keyword);
+  for (const auto& [name, member] : value.as_object()) {
+    SchemaId id = -1;
+    if (member.is_array()) {
+      Schema requires_them{.path = pointer_to(path, name)};
+      G4_RETURN_IF_ERROR(read_required(requires_them.required, member, keyword, place.path));
+      id = schemas_.add(std::move(requires_them));
+    } else {
+      G4_RETURN_IF_ERROR(child(member, place, pointer_to(path, name), id));
+    }
+    schema.dependents.emplace_back(name, id);
+  }
+  return {};
+}
+
+}  // namespace gemma4::constrain

@@ -35,8 +35,8 @@ void AnswerReader::finish() {
   release(stops_.finish());
 }
 
-void AnswerReader::show(std::vector<chat::Event> events) {
-  for (chat::Event& event : events) {
+void AnswerReader::show(const std::vector<chat::Event>& events) {
+  for (const chat::Event& event : events) {
     if (event.kind == Kind::kContent) {
       release(stops_.push(event.text));
     } else if (event.kind != Kind::kEnd) {

@@ -38,7 +38,7 @@ class AnswerReader {
   chat::Message message() const { return answer_.message(); }
 
  private:
-  void show(std::vector<chat::Event> events);
+  void show(const std::vector<chat::Event>& events);
   void release(std::string text);
   void pass_on(const chat::Event& event);
 

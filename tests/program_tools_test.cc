@@ -33,7 +33,7 @@ class Tools : public testing::Test {
   void SetUp() override { write_whole(tools_, kTools); }
   // A program that runs calls.
   std::string script(const std::string& body) const {
-    const std::string path = folder_ / "tool.sh";
+    std::string path = folder_ / "tool.sh";
     write_whole(path, "#!/bin/sh\n" + body);
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;

@@ -93,10 +93,17 @@ void add_answer_arguments(CLI::App& command, AnswerArguments& arguments) {
                                    "The answer is a text that this expression matches as a whole");
   grammar->excludes(schema);
   regex->excludes(schema)->excludes(grammar);
+  auto* think_tokens =
+      command
+          .add_option("--think-tokens", arguments.think_tokens,
+                      "Most tokens of a thought; then it is ended and the answer begins")
+          ->check(whole_number(0));
   command
-      .add_option("--think-tokens", arguments.think_tokens,
-                  "Most tokens of a thought; then it is ended and the answer begins")
-      ->check(whole_number(0));
+      .add_option("--effort", arguments.effort,
+                  "How hard to think: none, minimal, low, medium or high (sets both of the above)")
+      ->check(one_of({"none", "minimal", "low", "medium", "high"}))
+      ->excludes(think_tokens)
+      ->excludes("--think");
 }
 
 Result<AnswerForm> AnswerForm::load(const AnswerArguments& arguments,

@@ -18,7 +18,7 @@ class App;
 
 namespace gemma4::apps {
 
-// --tools, --tool-choice, --one-call, --schema, --grammar, --regex, --think-tokens
+// --tools, --tool-choice, --one-call, --schema, --grammar, --regex, --think-tokens, --effort
 struct AnswerArguments {
   std::string tools;                 // file; empty: none
   std::string tool_choice = "auto";  // "auto", "none", "required", or the name of a tool
@@ -27,6 +27,7 @@ struct AnswerArguments {
   std::string grammar;               // file
   std::string regex;
   std::optional<int64_t> think_tokens;
+  std::string effort;  // empty: as --think and --think-tokens say
 };
 void add_answer_arguments(CLI::App& command, AnswerArguments& arguments);
 

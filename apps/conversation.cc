@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <random>
 #include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "chat/effort.h"
 #include "chat/tokens.h"
 
 namespace gemma4::apps {
@@ -20,7 +22,12 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-Result<std::unique_ptr<Conversation>> Conversation::create(const ConversationArguments& arguments) {
+Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments arguments) {
+  if (const auto effort = chat::effort_of(arguments.answer.effort)) {
+    arguments.think = effort->thinking;
+    if (effort->thinking_budget < std::numeric_limits<int64_t>::max())
+      arguments.answer.think_tokens = effort->thinking_budget;
+  }
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device));
   G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device)));
   if (!model.template_note.empty())

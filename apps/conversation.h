@@ -47,7 +47,7 @@ using StopQuestion = std::function<bool()>;
 class Conversation {
  public:
   // Loads the model and starts the engine.
-  static Result<std::unique_ptr<Conversation>> create(const ConversationArguments& arguments);
+  static Result<std::unique_ptr<Conversation>> create(ConversationArguments arguments);
 
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped; after an error the history is as before.

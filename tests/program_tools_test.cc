@@ -162,6 +162,19 @@ TEST(Form, GrammarsAndExpressionsAreFollowed) {
               MatchesRegex("[0-9][0-9][0-9]-[a-f]\n"));
 }
 
+TEST(Form, EffortSaysWhetherAndHowLongToThink) {
+  const Options question = {"run", "-p", "What is 47 plus 38?", "--temp", "0", "--json"};
+  const auto reasoning = [&](const char* effort) {
+    return parse_json(run_program(question + Options{"--effort", effort}).out)
+        .value("reasoning_content", "");
+  };
+  EXPECT_EQ(reasoning("none"), "");
+  EXPECT_EQ(reasoning("high"), reasoning("low"));  // shorter than any limit
+  EXPECT_GT(reasoning("minimal").size(), 20U);
+  expect_bad_usage(answer({"--effort", "great"}), "none, minimal, low, medium or high");
+  expect_bad_usage(answer({"--effort", "low", "--think"}), "--effort");
+}
+
 TEST(Form, AThoughtEndsAtItsLimitAndTheAnswerFollows) {
   const auto json = parse_json(
       answer({"--think", "--think-tokens", "2", "--temp", "0", "--json", "--max-tokens", "60"},

@@ -1,7 +1,7 @@
 // Attention over the block cache: a block of threads per row and query head, keys dealt out to its
 // warps, each with an online softmax of its own; the warps' results are combined in a fixed order.
 
-#include "kernels/cuda/entries.h"
+#include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {

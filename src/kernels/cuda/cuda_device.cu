@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/strings.h"
-#include "kernels/cuda/entries.h"
+#include "kernels/cuda/entries.cuh"
 #include "kernels/registry.h"
 
 namespace gemma4::kernels {

@@ -1,6 +1,6 @@
 // Everything that touches each element once: norms, rotary embedding, gates, sums, gathers.
 
-#include "kernels/cuda/entries.h"
+#include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {

@@ -1,7 +1,7 @@
 // Routing and the mixture of experts, in float32: every (token, choice) pair by itself.
 
 #include "kernels/cuda/dot.cuh"
-#include "kernels/cuda/entries.h"
+#include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {

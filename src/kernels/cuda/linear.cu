@@ -1,7 +1,7 @@
 // Linear layers in float32: a warp per weight row and up to eight rows of activations.
 
 #include "kernels/cuda/dot.cuh"
-#include "kernels/cuda/entries.h"
+#include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {

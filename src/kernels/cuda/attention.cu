@@ -6,11 +6,11 @@
 namespace gemma4::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 8;
+constexpr int kKeys = 4;  // a warp's keys at once: their loads and sums overlap
 constexpr float kNone = -INFINITY;
 
 // Lane l holds elements l, l + 32, … of a head: kPerLane of them cover head_dim.
-template <int kPerLane>
+template <int kPerLane, int kWarps>
 __global__ void attention_kernel(AttentionArgs a) {
   extern __shared__ float shared[];  // [kWarps][dim] sums, then [kWarps] maxima, [kWarps] totals
   const int64_t dim = a.cache.head_dim;
@@ -32,27 +32,44 @@ __global__ void attention_kernel(AttentionArgs a) {
   }
   float max = kNone;
   float total = 0;
-  for (int64_t key = a.key_begin[row] + warp; key < a.key_end[row]; key += kWarps) {
-    const int64_t block = blocks[key / a.cache.block_tokens];
-    const int64_t at =
-        ((block * a.cache.heads + kv_head) * a.cache.block_tokens + key % a.cache.block_tokens) *
-        dim;
-    float score = 0;
+  const int64_t end = a.key_end[row];
+  for (int64_t first = a.key_begin[row] + warp * kKeys; first < end; first += kWarps * kKeys) {
+    int64_t at[kKeys];
+    float score[kKeys];
 #pragma unroll
-    for (int i = 0; i < kPerLane; ++i) {
-      const int64_t j = lane + i * kWarp;
-      if (j < dim) score = fmaf(query[i], a.cache.k[at + j], score);
+    for (int n = 0; n < kKeys; ++n) {
+      const int64_t key = min(first + n, end - 1);  // a key too many counts nothing below
+      const int64_t block = blocks[key / a.cache.block_tokens];
+      at[n] =
+          ((block * a.cache.heads + kv_head) * a.cache.block_tokens + key % a.cache.block_tokens) *
+          dim;
+      score[n] = 0;
+#pragma unroll
+      for (int i = 0; i < kPerLane; ++i) {
+        const int64_t j = lane + i * kWarp;
+        if (j < dim) score[n] = fmaf(query[i], a.cache.k[at[n] + j], score[n]);
+      }
     }
-    score = warp_sum(score);
-    const float new_max = fmaxf(max, score);
-    const float rescale = expf(max - new_max);  // 0 at the first key
-    const float weight = expf(score - new_max);
-    total = total * rescale + weight;
-    max = new_max;
+    float new_max = max;
 #pragma unroll
-    for (int i = 0; i < kPerLane; ++i) {
-      const int64_t j = lane + i * kWarp;
-      if (j < dim) sum[i] = fmaf(weight, a.cache.v[at + j], sum[i] * rescale);
+    for (int n = 0; n < kKeys; ++n) {
+      score[n] = first + n < end ? warp_sum(score[n]) : kNone;
+      new_max = fmaxf(new_max, score[n]);
+    }
+    const float rescale = expf(max - new_max);  // 0 at the first keys
+    max = new_max;
+    total *= rescale;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) sum[i] *= rescale;
+#pragma unroll
+    for (int n = 0; n < kKeys; ++n) {
+      const float weight = expf(score[n] - new_max);
+      total += weight;
+#pragma unroll
+      for (int i = 0; i < kPerLane; ++i) {
+        const int64_t j = lane + i * kWarp;
+        if (j < dim) sum[i] = fmaf(weight, a.cache.v[at[n] + j], sum[i]);
+      }
     }
   }
 
@@ -79,10 +96,10 @@ __global__ void attention_kernel(AttentionArgs a) {
   }
 }
 
-template <int kPerLane>
+template <int kPerLane, int kWarps>
 void launch(Queue queue, const AttentionArgs& a) {
   const size_t shared_bytes = static_cast<size_t>(kWarps) * (a.cache.head_dim + 2) * sizeof(float);
-  attention_kernel<kPerLane>
+  attention_kernel<kPerLane, kWarps>
       <<<a.tokens * a.q_heads, kWarps * kWarp, shared_bytes, stream_of(queue)>>>(a);
 }
 
@@ -90,11 +107,11 @@ void launch(Queue queue, const AttentionArgs& a) {
 
 void attention(Queue queue, const AttentionArgs& a) {
   const int64_t dim = a.cache.head_dim;
-  if (dim <= 64) return launch<2>(queue, a);
-  if (dim <= 128) return launch<4>(queue, a);
-  if (dim <= 256) return launch<8>(queue, a);
-  if (dim <= 512) return launch<16>(queue, a);
-  launch<32>(queue, a);  // as far as kMaxHeadDim
+  if (dim <= 64) return launch<2, 16>(queue, a);
+  if (dim <= 128) return launch<4, 16>(queue, a);
+  if (dim <= 256) return launch<8, 16>(queue, a);
+  if (dim <= 512) return launch<16, 16>(queue, a);
+  launch<32, 8>(queue, a);  // as far as the table's max_head_dim
 }
 
 }  // namespace gemma4::kernels::cuda

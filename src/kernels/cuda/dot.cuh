@@ -1,5 +1,6 @@
-// Products of one weight row with a few activations rows by one warp. The order of the sum depends
-// on the length of the row alone, so neither the batch nor the launch changes a bit of the result.
+// Products of one weight row with a few rows of activations by one warp. The order of the sum
+// depends on the launch's share of the row, which follows from the shape of the weight, and on
+// nothing else.
 #pragma once
 
 #include "kernels/cuda/common.cuh"
@@ -35,17 +36,18 @@ __device__ inline void load8(const __half* w, float (&out)[8]) {
   }
 }
 
-// sum[t] = Σ_k w[k] · x[t · stride + k] for t < tokens <= kTokens, known to every lane of the warp.
-// Rows must start at a multiple of eight elements if `cols` is one.
+// sum[t] = Σ_k w[k] · x[t · stride + k] for t < tokens <= kTokens over this warp's share of k:
+// every `warps`-th stretch from stretch `warp` on. Known to every lane. Rows must start at a
+// multiple of eight elements if `cols` is one.
 template <int kTokens, typename T>
 __device__ inline void warp_dot(const T* w, const float* x, int64_t stride, int64_t cols,
-                                int tokens, float (&sum)[kTokens]) {
-  const int lane = threadIdx.x % kWarp;
+                                int tokens, float (&sum)[kTokens], int warp = 0, int warps = 1) {
+  const int lane = threadIdx.x % kWarp + warp * kWarp;
 #pragma unroll
   for (int t = 0; t < kTokens; ++t) sum[t] = 0;
   if (cols % 8 == 0) {
 #pragma unroll 4
-    for (int64_t k = lane * 8; k < cols; k += kWarp * 8) {
+    for (int64_t k = lane * 8; k < cols; k += warps * kWarp * 8) {
       float weight[8];
       load8(w + k, weight);
 #pragma unroll
@@ -58,7 +60,7 @@ __device__ inline void warp_dot(const T* w, const float* x, int64_t stride, int6
       }
     }
   } else {
-    for (int64_t k = lane; k < cols; k += kWarp)
+    for (int64_t k = lane; k < cols; k += warps * kWarp)
       for (int t = 0; t < tokens; ++t) sum[t] = fmaf(to_float(w[k]), x[t * stride + k], sum[t]);
   }
 #pragma unroll

@@ -45,15 +45,21 @@ format:  ## rewrite the sources in the project's format
 	@find $(wildcard src apps tests bench fuzz) -type f \
 	  \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) -exec clang-format-14 -i {} +
 
-asan tsan:  ## the fast suite under address and undefined, or thread sanitizer
-	@scripts/install_deps.sh build test
-	@$(MAKE) --no-print-directory build/$@/build.ninja
-	@cmake --build --preset $@
-	@ctest --preset $@ --no-tests=error
+asan:  ## the fast suite under address and undefined behaviour sanitizer
+	@scripts/install_deps.sh build test fuzz
+	@$(MAKE) --no-print-directory build/asan/build.ninja
+	@cmake --build --preset asan
+	@ctest --preset asan --no-tests=error
 
-fuzz:  ## every fuzz target for half a minute; scripts/fuzz.sh 3600 for an hour each
-	@scripts/install_deps.sh build fuzz
-	@$(MAKE) --no-print-directory build/fuzz/build.ninja
+tsan:  ## the fast suite under thread sanitizer
+	@scripts/install_deps.sh build test
+	@$(MAKE) --no-print-directory build/tsan/build.ninja
+	@cmake --build --preset tsan
+	@ctest --preset tsan --no-tests=error
+
+fuzz:  ## every fuzz target for a quarter minute; scripts/fuzz.sh 3600 for an hour each
+	@scripts/install_deps.sh build test fuzz
+	@$(MAKE) --no-print-directory build/asan/build.ninja
 	@cmake --build --preset fuzz
 	@scripts/fuzz.sh
 

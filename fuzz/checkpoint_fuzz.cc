@@ -54,19 +54,23 @@ void run(const Model& model) {
   const TextConfig& text = model.config().text;
   if (model.text_size().parameters > static_cast<uint64_t>(kMostElements)) return;
   constexpr int64_t kTokens = 3;
-  KvCache cache(text, plan_layers(text), KvCache::blocks_needed(text, kTokens, kTokens));
+  static const auto device =
+      kernels::make_cpu_device(kernels::all_cpu_tables().front(), {.num_threads = 1});
+  auto cache = KvCache::create(text, KvCache::blocks_needed(text, kTokens, kTokens), *device);
+  G4_CHECK(cache.ok());
   KvSequence sequence;
-  G4_CHECK(cache.reserve(sequence, kTokens));
+  G4_CHECK(cache.value().reserve(sequence, kTokens));
   const auto last = static_cast<int32_t>(text.vocab_size - 1);
   const int32_t ids[] = {0, last, last / 2};
   const int32_t wanted[] = {2};
   Batch batch;
   batch.add(model, sequence, ids, wanted);
-  static const kernels::Table table = kernels::all_cpu_tables().front();
-  static ThreadPool pool(1);
-  Arena arena(workspace_bytes(model, cache, kTokens, 1));
-  const ops::Context ctx{.kernels = &table, .queue = {&pool}, .arena = &arena};
-  const View logits = text_forward(ctx, model, batch, cache);
+  Arena arena(workspace_bytes(model, kTokens, 1));
+  const ops::Context ctx{.kernels = &device->table(),
+                         .queue = device->queue(),
+                         .arena = &arena,
+                         .device = device.get()};
+  const View logits = text_forward(ctx, model, host_inputs(batch), cache.value());
   G4_CHECK_EQ(logits.size(), text.vocab_size);
 }
 

@@ -52,10 +52,16 @@ void append(std::vector<std::byte>& bytes, T value) {
 // Exact: every bfloat16 of this checkpoint fits in float32, and its magnitudes in float16 to
 // rounding.
 uint16_t f32_to_f16(float value) {
-  const auto half = static_cast<_Float16>(value);
-  uint16_t bits;
-  std::memcpy(&bits, &half, sizeof bits);
-  return bits;
+  constexpr uint16_t kInfinity = 0x7C00;
+  uint16_t above = 0;  // the first magnitude that is not below; they rise with their bits
+  for (uint16_t step = 0x4000; step > 0; step /= 2)
+    if (above + step <= kInfinity &&
+        f16_to_f32(static_cast<uint16_t>(above + step - 1)) < std::abs(value))
+      above = static_cast<uint16_t>(above + step);
+  const auto below = static_cast<uint16_t>(above > 0 ? above - 1 : 0);
+  const bool nearer_below =
+      std::abs(value) - f16_to_f32(below) < f16_to_f32(above) - std::abs(value);
+  return static_cast<uint16_t>((nearer_below ? below : above) | (std::signbit(value) ? 0x8000 : 0));
 }
 
 NewTensor convert(const NewTensor& tensor, DType dtype) {

@@ -24,7 +24,7 @@ const std::string kSuite =
 class Sampler {
  public:
   Sampler(const text::Tokenizer& tokenizer, uint32_t seed)
-      : tokenizer_(tokenizer), index_(VocabularyIndex::build(tokenizer)), random_(seed) {}
+      : index_(VocabularyIndex::build(tokenizer)), random_(seed) {}
 
   // Nothing if it has not ended after 400 tokens.
   std::optional<std::string> sample(const std::shared_ptr<const CompiledGrammar>& grammar) {
@@ -66,7 +66,6 @@ class Sampler {
     return bytes.size() == 1 ? weight * 0.4F : 0;
   }
 
-  const text::Tokenizer& tokenizer_;
   std::shared_ptr<const VocabularyIndex> index_;
   std::mt19937 random_;
 };

@@ -25,7 +25,8 @@ Engine::MemoryPlan plan_memory(const model::Model& model, const EngineOptions& o
     plan.kv_bytes += static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
                      static_cast<uint64_t>(model::KvCache::block_bytes(text, kind));
   plan.workspace_bytes = model::workspace_bytes(model, options.chunk_tokens, options.max_sequences,
-                                                {options.prompt_shortcut});
+                                                {options.prompt_shortcut}) +
+                         ops::best_logits_bytes(options.max_sequences);
   return plan;
 }
 
@@ -243,59 +244,59 @@ std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) cons
   return std::nullopt;
 }
 
-SampledToken Engine::next_token(const Sequence& sequence, std::span<const float> logits) {
+SampledToken Engine::next_token(const Sequence& sequence, StepLogits& logits, size_t row) {
   const Request& request = sequence.request;
+  std::span<const uint32_t> allowed;
   if (request.constraint != nullptr) {
-    allowed_.assign((logits.size() + 31) / 32, ~0u);
+    allowed_.assign((logits.vocab_size() + 31) / 32, ~0u);
     request.constraint->mask(allowed_);
+    allowed = allowed_;
   }
   const std::span<const int32_t> tokens(sequence.tokens);
-  SampledToken token =
-      sample(logits, request.sampling, tokens.first(request.prompt.size()),
-             tokens.subspan(request.prompt.size()), static_cast<int64_t>(tokens.size()),
-             request.constraint != nullptr ? std::span<const uint32_t>(allowed_)
-                                           : std::span<const uint32_t>());
-  if (request.constraint != nullptr) request.constraint->accept(token.id);
-  return token;
+  const auto position = static_cast<int64_t>(tokens.size());
+  std::optional<SampledToken> token =
+      sample_among(logits.best(row), request.sampling, position, allowed);
+  if (!token)
+    token = sample(logits.whole(row), request.sampling, tokens.first(request.prompt.size()),
+                   tokens.subspan(request.prompt.size()), position, allowed);
+  if (request.constraint != nullptr) request.constraint->accept(token->id);
+  return *token;
 }
 
-View Engine::run_forward(const model::StepInputs& inputs) {
+Engine::Outputs Engine::run_forward(const model::StepInputs& inputs) {
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),
                          .arena = &arena_,
                          .device = device_.get()};
-  return model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+  const View logits = model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+  if (!logits) return {};
+  return {logits, ops::best_logits(ctx, logits)};
 }
 
 // A step in which every sequence generates runs the same kernels on the same addresses each time:
 // it is recorded once per number of sequences, since giving hundreds of small kernels one by one
 // costs more than running them.
-View Engine::replay_forward(const model::StepInputs& inputs) {
+Engine::Outputs Engine::replay_forward(const model::StepInputs& inputs) {
   RecordedStep& step = recorded_[inputs.num_tokens()];
   if (step.recording == nullptr) {
     device_->start_recording();
-    step.logits = run_forward(inputs);
+    step.outputs = run_forward(inputs);
     step.recording = device_->stop_recording();
     if (step.recording == nullptr) return run_forward(inputs);
   }
   device_->replay(*step.recording);
-  return step.logits;
+  return step.outputs;
 }
 
-Result<std::span<const float>> Engine::forward(const model::Batch& batch) {
+Result<StepLogits> Engine::forward(const model::Batch& batch) {
   const model::StepInputs inputs = inputs_.place(batch);
   const bool only_generates =
       batch.num_tokens() == batch.num_sequences() && batch.logit_rows.size() == batch.ids.size();
-  const View logits =
+  const Outputs outputs =
       only_generates && device_->can_record() ? replay_forward(inputs) : run_forward(inputs);
-  if (!logits) return std::span<const float>();
-  const auto count = static_cast<size_t>(logits.size());
-  if (device_->is_host()) return std::span<const float>(logits.f32(), count);
-  logits_.resize(count);
-  device_->download(logits_.data(), logits.data, count * sizeof(float));
-  G4_RETURN_IF_ERROR(device_->finish());
-  return std::span<const float>(logits_);
+  if (!outputs.logits) return StepLogits();
+  return StepLogits::read(*device_, outputs.logits, outputs.best);
 }
 
 Result<std::vector<Event>> Engine::step() {
@@ -319,16 +320,15 @@ Result<std::vector<Event>> Engine::step() {
                              static_cast<size_t>(entry.num_tokens)),
               std::span(&last, entry.wants_logits ? 1 : 0));
   }
-  G4_ASSIGN_OR_RETURN(const std::span<const float> logits, forward(batch));
+  G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch));
 
-  const auto vocab_size = static_cast<size_t>(model_->config().text.vocab_size);
   size_t row = 0;
   std::vector<size_t> finished;
   for (const ScheduledSequence& entry : scheduled) {
     Sequence& sequence = running_[entry.index];
     cache_.commit(sequence.kv, entry.num_tokens);
     if (!entry.wants_logits) continue;
-    const SampledToken token = next_token(sequence, logits.subspan(row++ * vocab_size, vocab_size));
+    const SampledToken token = next_token(sequence, logits, row++);
     sequence.tokens.push_back(token.id);
     const auto reason = finish_reason(sequence);
     events.push_back({sequence.id, token, reason});

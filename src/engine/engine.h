@@ -21,6 +21,7 @@
 #include "base/token_constraint.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/step_logits.h"
 #include "kernels/device.h"
 #include "kernels/registry.h"
 #include "model/kv_cache.h"
@@ -109,10 +110,15 @@ class Engine {
   Status check(const Request& request) const;
   void reuse_prefix(Sequence& sequence);
   void admit();
-  View run_forward(const model::StepInputs& inputs);
-  View replay_forward(const model::StepInputs& inputs);
-  Result<std::span<const float>> forward(const model::Batch& batch);
-  SampledToken next_token(const Sequence& sequence, std::span<const float> logits);
+  // What a step leaves in the arena
+  struct Outputs {
+    View logits;
+    std::span<const kernels::RankedLogit> best;
+  };
+  Outputs run_forward(const model::StepInputs& inputs);
+  Outputs replay_forward(const model::StepInputs& inputs);
+  Result<StepLogits> forward(const model::Batch& batch);
+  SampledToken next_token(const Sequence& sequence, StepLogits& logits, size_t row);
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
   std::optional<FinishReason> finish_reason(const Sequence& sequence) const;
@@ -128,10 +134,9 @@ class Engine {
   model::InputBuffer inputs_;
   struct RecordedStep {
     std::unique_ptr<kernels::Device::Recording> recording;
-    View logits;
+    Outputs outputs;
   };
   std::map<int64_t, RecordedStep> recorded_;  // by number of sequences
-  std::vector<float> logits_;  // of the step, where the device's memory cannot be read
   std::deque<Sequence> waiting_;
   std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked
   std::vector<Sequence> running_;        // in order of arrival

@@ -12,10 +12,7 @@
 namespace gemma4::engine {
 namespace {
 
-struct Candidate {
-  float logit;
-  int32_t id;
-};
+using Candidate = kernels::RankedLogit;
 
 // Most probable first; equal logits by rising id, so that ties cannot depend on the selection
 // algorithm.
@@ -46,20 +43,24 @@ void apply_penalties(std::vector<float>& logits, const SamplingParams& params,
   }
 }
 
+bool may_come(std::span<const uint32_t> allowed, int32_t id) {
+  const auto i = static_cast<size_t>(id);
+  return (allowed[i / 32] >> (i % 32) & 1) != 0;
+}
+
 void apply_mask(std::vector<float>& logits, std::span<const uint32_t> allowed) {
   for (size_t i = 0; i < logits.size(); ++i) {
-    const bool may = (allowed[i / 32] >> (i % 32) & 1) != 0;
     // Damaged weights make NaN, to which even a forbidden token would not lose.
-    logits[i] = !may                    ? kNever
-                : std::isnan(logits[i]) ? std::numeric_limits<float>::lowest()
-                                        : logits[i];
+    logits[i] = !may_come(allowed, static_cast<int32_t>(i)) ? kNever
+                : std::isnan(logits[i])                     ? std::numeric_limits<float>::lowest()
+                                                            : logits[i];
   }
 }
 
-bool changes_logits(const SamplingParams& params) {
-  return !params.logit_bias.empty() || !params.suppress_tokens.empty() ||
-         params.repetition_penalty != 1.0f || params.presence_penalty != 0 ||
-         params.frequency_penalty != 0;
+// Values, not just who may come
+bool changes_values(const SamplingParams& params) {
+  return !params.logit_bias.empty() || params.repetition_penalty != 1.0f ||
+         params.presence_penalty != 0 || params.frequency_penalty != 0;
 }
 
 // The first of the best; NaN (damaged weights) never wins against a number.
@@ -194,7 +195,7 @@ SampledToken sample(std::span<const float> logits, const SamplingParams& params,
   G4_CHECK(!logits.empty());
   std::vector<float> changed;
   std::span<const float> scores = logits;
-  if (changes_logits(params) || !allowed.empty()) {
+  if (changes_values(params) || !params.suppress_tokens.empty() || !allowed.empty()) {
     changed.assign(logits.begin(), logits.end());
     for (const int32_t id : params.suppress_tokens) changed[static_cast<size_t>(id)] = kNever;
     for (const auto& [id, bias] : params.logit_bias) changed[static_cast<size_t>(id)] += bias;
@@ -212,6 +213,27 @@ SampledToken sample(std::span<const float> logits, const SamplingParams& params,
   }
   if (params.num_logprobs >= 0) add_logprobs(token, logits, params.num_logprobs);
   return token;
+}
+
+std::optional<SampledToken> sample_among(std::span<const kernels::RankedLogit> best,
+                                         const SamplingParams& params, int64_t position,
+                                         std::span<const uint32_t> allowed) {
+  const bool needs_all = params.temperature != 0 && params.top_k == 0;
+  if (changes_values(params) || params.num_logprobs >= 0 || needs_all) return std::nullopt;
+  const auto wanted = static_cast<size_t>(params.temperature == 0 ? 1 : params.top_k);
+  const auto& suppressed = params.suppress_tokens;
+  std::vector<Candidate> candidates;
+  for (const Candidate& candidate : best) {
+    if (candidate.logit == kNever) return std::nullopt;  // damaged weights; or the end
+    if (std::find(suppressed.begin(), suppressed.end(), candidate.id) != suppressed.end()) continue;
+    if (!allowed.empty() && !may_come(allowed, candidate.id)) continue;
+    candidates.push_back(candidate);
+    if (candidates.size() < wanted) continue;
+    if (params.temperature == 0) return SampledToken{.id = candidate.id};
+    const double random = uniform(params.seed, static_cast<uint64_t>(position));
+    return SampledToken{.id = draw(std::move(candidates), params, random)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace gemma4::engine

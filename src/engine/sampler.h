@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "kernels/table.h"
 
 namespace gemma4::engine {
 
@@ -63,6 +65,12 @@ struct SampledToken {
 SampledToken sample(std::span<const float> logits, const SamplingParams& params,
                     std::span<const int32_t> prompt, std::span<const int32_t> generated,
                     int64_t position, std::span<const uint32_t> allowed = {});
+
+// The same token from the `best` logits alone, largest first, equal ones by rising id, an id of -1
+// past their end; nothing where they do not decide it.
+std::optional<SampledToken> sample_among(std::span<const kernels::RankedLogit> best,
+                                         const SamplingParams& params, int64_t position,
+                                         std::span<const uint32_t> allowed = {});
 
 // A number in [0, 1) that depends on the two keys alone; 24 bits, so it is exact in float32.
 double uniform(uint64_t seed, uint64_t position);

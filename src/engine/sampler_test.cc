@@ -180,6 +180,58 @@ TEST(Sampler, LargeVocabulariesSelectTheSameCandidates) {
   }
 }
 
+std::vector<kernels::RankedLogit> best_of(const std::vector<float>& logits) {
+  std::vector<kernels::RankedLogit> best;
+  for (size_t i = 0; i < logits.size(); ++i) best.push_back({logits[i], static_cast<int32_t>(i)});
+  std::stable_sort(best.begin(), best.end(),
+                   [](const auto& a, const auto& b) { return a.logit > b.logit; });
+  best.resize(kernels::BestLogitsArgs::kCount, {-std::numeric_limits<float>::infinity(), -1});
+  return best;
+}
+
+TEST(Sampler, TheBestLogitsDecideTheSameTokenOrNone) {
+  std::mt19937 random(6);
+  int decided = 0;
+  for (uint32_t round = 0; round < 500; ++round) {
+    std::vector<float> logits = random_logits(round, 1 + random() % 400, 4);
+    if (round % 2 == 0)
+      for (float& logit : logits) logit = std::round(logit);  // ties
+    SamplingParams params{.temperature = static_cast<float>(random() % 5) * 0.4f,
+                          .top_k = static_cast<int32_t>(random() % 80),
+                          .top_p = static_cast<float>(1 + random() % 100) * 0.01f,
+                          .min_p = static_cast<float>(random() % 3) * 0.05f,
+                          .seed = round};
+    std::vector<uint32_t> allowed;
+    if (round % 3 == 0) {
+      for (size_t i = 0; i < logits.size(); i += 32)
+        allowed.push_back(static_cast<uint32_t>(random()));
+      allowed[0] |= 1;
+    }
+    if (round % 5 == 0) params.suppress_tokens = {static_cast<int32_t>(logits.size()) - 1};
+    if (params.suppress_tokens == std::vector<int32_t>{0}) continue;
+    const auto token = sample_among(best_of(logits), params, round, allowed);
+    if (!token) continue;
+    ++decided;
+    ASSERT_EQ(token->id, sample(logits, params, {}, {}, round, allowed).id) << "round " << round;
+  }
+  EXPECT_GT(decided, 300);
+}
+
+TEST(Sampler, TheBestLogitsDoNotDecideWhatNeedsAll) {
+  const std::vector<float> logits = random_logits(1, 1000);
+  const auto best = best_of(logits);
+  EXPECT_TRUE(sample_among(best, {}, 0));
+  EXPECT_TRUE(sample_among(best, {.top_k = 128}, 0));
+  EXPECT_FALSE(sample_among(best, {.top_k = 129}, 0));
+  EXPECT_FALSE(sample_among(best, {.top_k = 0}, 0));
+  EXPECT_FALSE(sample_among(best, {.repetition_penalty = 1.1f}, 0));
+  EXPECT_FALSE(sample_among(best, {.presence_penalty = 0.1f}, 0));
+  EXPECT_FALSE(sample_among(best, {.logit_bias = {{3, 1.0f}}}, 0));
+  EXPECT_FALSE(sample_among(best, {.num_logprobs = 0}, 0));
+  EXPECT_FALSE(sample_among({}, {.temperature = 0}, 0));
+  EXPECT_FALSE(sample_among(best_of({}), {.temperature = 0}, 0));
+}
+
 TEST(Sampler, BiasAndPenaltiesAlsoSteerGreedy) {
   const std::vector<float> logits = {5, 4, 3, -1};
   const std::vector<int32_t> prompt = {0}, generated = {1, 1};

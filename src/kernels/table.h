@@ -18,6 +18,7 @@ namespace gemma4::kernels {
 struct Queue {
   ThreadPool* pool = nullptr;
   void* stream = nullptr;
+  void* scratch = nullptr;  // of the card, for what does not outlive a kernel
 };
 
 // out[t] = table[ids[t]] · scale
@@ -204,6 +205,78 @@ inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t h
   return tokens * top_k * (2 * hidden + 3 * width);
 }
 
+// What follows saves launches and copies where those cost much. Such an entry may be null: src/ops
+// then composes it of the entries above, in the order that the equation is written.
+
+// out_i[t] = weight_i · x[t] for a few weights of one input
+struct LinearGroupArgs {
+  static constexpr int kMost = 3;
+  const float* x;        // [T, K]
+  int64_t tokens;        // T
+  int count;             // 1 <= count <= kMost
+  Matrix weight[kMost];  // [N_i, K], all of one storage type
+  float* out[kMost];     // [T, N_i]
+};
+
+// out[t] = gelu_tanh(gate · x[t]) ⊙ (up · x[t]), or ⊙ multiplier[t] when there is no `up`
+struct GatedLinearArgs {
+  float* out;               // [T, F]
+  const float* x;           // [T, K]
+  int64_t tokens;           // T
+  Matrix gate;              // [F, K]
+  Matrix up;                // [F, K] in the storage type of `gate`, or empty
+  const float* multiplier;  // [T, F], rows `multiplier_stride` elements apart, or null
+  int64_t multiplier_stride;
+};
+
+// q = rope(RMS_w(q_raw)) and, where the layer owns a cache, rope(RMS_w(k_raw)) and RMS(v_raw) to
+// each row's slot. The norms are over a head.
+struct PrepareHeadsArgs {
+  float* q;               // [T, Hq, Dh]
+  const float* q_raw;     // [T, Hq, Dh]
+  const float* k_raw;     // [T, Hkv, Dh], or null: no cache of its own
+  const float* v_raw;     // [T, Hkv, Dh]; may be k_raw
+  const float* q_weight;  // [Dh]
+  const float* k_weight;  // [Dh]
+  const float* cos;       // [T, Dh/2]
+  const float* sin;       // [T, Dh/2]
+  KvLayer cache;
+  const int32_t* slots;  // [T]
+  int64_t tokens;
+  int64_t q_heads;
+  float eps;
+};
+
+// sum = (x + RMS_w(h)) · scale and, when asked for, normed = RMS_w'(sum)
+struct AddNormedArgs {
+  float* sum;                // [rows, cols]; may alias x
+  float* normed;             // [rows, cols], or null
+  const float* x;            // [rows, cols]
+  const float* h;            // [rows, cols]
+  const float* weight;       // [cols], or null for none
+  const float* next_weight;  // [cols], of `normed`, or null for none
+  int64_t rows;
+  int64_t cols;
+  float eps;
+  float scale;
+};
+
+// One entry of a vocabulary by rank
+struct RankedLogit {
+  float logit;
+  int32_t id;
+};
+
+// The kCount largest logits of each row, largest first, equal ones by rising id; NaN counts as
+// -infinity. Rows of fewer logits end with entries whose id is -1.
+struct BestLogitsArgs {
+  static constexpr int64_t kCount = 128;
+  RankedLogit* out;     // [R, kCount]
+  const float* logits;  // [R, V]
+  int64_t rows;         // R
+  int64_t cols;         // V
+};
+
 struct Table {
   const char* name = "";  // "reference", "AVX3_DL", …
   int64_t max_head_dim = std::numeric_limits<int64_t>::max();
@@ -222,6 +295,12 @@ struct Table {
   void (*soft_cap)(Queue, const SoftCapArgs&) = nullptr;
   void (*route)(Queue, const RouteArgs&) = nullptr;
   void (*experts)(Queue, const ExpertsArgs&) = nullptr;
+  // May stay null
+  void (*linear_group)(Queue, const LinearGroupArgs&) = nullptr;
+  void (*gated_linear)(Queue, const GatedLinearArgs&) = nullptr;
+  void (*prepare_heads)(Queue, const PrepareHeadsArgs&) = nullptr;
+  void (*add_normed)(Queue, const AddNormedArgs&) = nullptr;
+  void (*best_logits)(Queue, const BestLogitsArgs&) = nullptr;
 };
 
 }  // namespace gemma4::kernels

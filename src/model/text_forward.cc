@@ -47,32 +47,23 @@ View self_attention(const Step& s, const Layer& layer, View h) {
   const Attention& w = layer.self_attn;
   const auto kind = static_cast<size_t>(index_of(plan.kind));
   const int64_t tokens = h.shape[0];
-  const int64_t q_heads = s.model.config().text.num_attention_heads;
 
-  View q = ops::linear(ctx, h, w.q_proj).reshaped({tokens, q_heads, plan.head_dim});
-  q = ops::rms_norm(ctx, q, w.q_norm);
-  ops::apply_rope(ctx, q, s.rows.rope[kind]);
-  if (plan.owns_kv) {
-    const View k_raw =
-        ops::linear(ctx, h, w.k_proj).reshaped({tokens, plan.num_kv_heads, plan.head_dim});
-    const View v_raw =
-        plan.value_is_key
-            ? k_raw
-            : ops::linear(ctx, h, w.v_proj).reshaped({tokens, plan.num_kv_heads, plan.head_dim});
-    const View k = ops::rms_norm(ctx, k_raw, w.k_norm);
-    const View v = ops::rms_norm(ctx, v_raw, {.weight = nullptr, .eps = w.q_norm.eps});
-    ops::apply_rope(ctx, k, s.rows.rope[kind]);
-    ops::store_kv(ctx, s.cache.layer(plan.index), k, v, s.inputs.tables[kind].slots);
-  }
-  const View out = ops::attention(ctx, q, s.cache.layer(plan.index), s.rows.keys[kind]);
-  return ops::linear(ctx, out.reshaped({tokens, q_heads * plan.head_dim}), w.o_proj);
+  const auto [q_raw, k_raw, v_raw] =
+      ops::linear_group(ctx, h,
+                        {&w.q_proj, plan.owns_kv ? &w.k_proj : nullptr,
+                         plan.owns_kv && !plan.value_is_key ? &w.v_proj : nullptr});
+  const kernels::KvLayer& cache = s.cache.layer(plan.index);
+  const View q =
+      ops::prepare_heads(ctx, q_raw, k_raw, plan.value_is_key ? k_raw : v_raw, w.q_norm, w.k_norm,
+                         s.rows.rope[kind], cache, s.inputs.tables[kind].slots);
+  const View out = ops::attention(ctx, q, cache, s.rows.keys[kind]);
+  return ops::linear(ctx, out.reshaped({tokens, q_raw.cols()}), w.o_proj);
 }
 
 // z [T, D] -> [T, D]
 View mlp(const Step& s, const Mlp& w, View z) {
-  const View gate = ops::linear(s.ctx, z, w.gate_proj);  // [T, F]
-  const View up = ops::linear(s.ctx, z, w.up_proj);      // [T, F]
-  return ops::linear(s.ctx, ops::gated_gelu(s.ctx, gate, up), w.down_proj);
+  const View gated = ops::gated_linear(s.ctx, z, w.gate_proj, w.up_proj);  // [T, F]
+  return ops::linear(s.ctx, gated, w.down_proj);
 }
 
 // The expert branch. The router reads the residual x itself, through a weightless norm; the experts
@@ -93,33 +84,32 @@ View experts(const Step& s, const Layer& layer, View x) {
 
 // x [T, D] and the layer's slice of per_layer [T, layers, P] -> [T, D]
 View gate_per_layer(const Step& s, const Layer& layer, View x, View per_layer, int64_t slice) {
-  const View gate = ops::linear(s.ctx, x, layer.per_layer_input_gate);  // [T, P], no norm before it
-  const View gated = ops::gate_per_layer(s.ctx, gate, per_layer, slice);   // [T, P]
-  const View out = ops::linear(s.ctx, gated, layer.per_layer_projection);  // [T, D]
-  return ops::rms_norm(s.ctx, out, layer.post_per_layer_input_norm);
+  const View gated =  // [T, P], no norm before it
+      ops::gated_linear(s.ctx, x, layer.per_layer_input_gate, per_layer, slice);
+  return ops::linear(s.ctx, gated, layer.per_layer_projection);
 }
 
-// One decoder layer: x [T, D] -> [T, D].
-View decoder_layer(const Step& s, const Layer& layer, View x, View per_layer, int64_t slice) {
+// One decoder layer: reads the residual stream [T, D] and its norm by this layer's first norm, and
+// writes `out`: the new stream and, if there is a next layer, its norm by that one's first norm.
+void decoder_layer(const Step& s, const Layer& layer, const ops::NormedSum& in, View per_layer,
+                   int64_t slice, ops::AddNormed out) {
   const Context& ctx = s.ctx;
-  View h = ops::rms_norm(ctx, x, layer.input_layernorm);
-  h = self_attention(s, layer, h);
-  x = ops::add(ctx, x, ops::rms_norm(ctx, h, layer.post_attention_layernorm));
-
-  h = ops::rms_norm(ctx, x, layer.pre_feedforward_layernorm);
-  h = mlp(s, layer.mlp, h);
+  View h = self_attention(s, layer, in.normed);
+  auto [x, z] = ops::add_normed(ctx, in.sum, h, layer.post_attention_layernorm,
+                                {.next = &layer.pre_feedforward_layernorm});
+  h = mlp(s, layer.mlp, z);
   if (s.model.config().text.enable_moe_block) {
     const View dense = ops::rms_norm(ctx, h, layer.post_feedforward_layernorm_1);
-    const View routed =
-        ops::rms_norm(ctx, experts(s, layer, x), layer.post_feedforward_layernorm_2);
-    h = ops::add(ctx, dense, routed);
+    h = ops::add_normed(ctx, dense, experts(s, layer, x), layer.post_feedforward_layernorm_2).sum;
   }
-  h = ops::rms_norm(ctx, h, layer.post_feedforward_layernorm);
-
-  // The scalar multiplies the whole stream, not just this layer's update.
-  if (!per_layer) return ops::add(ctx, x, h, layer.layer_scalar);
-  x = ops::add(ctx, x, h);
-  return ops::add(ctx, x, gate_per_layer(s, layer, x, per_layer, slice), layer.layer_scalar);
+  out.scale = layer.layer_scalar;  // of the whole stream, not just this layer's update
+  if (!per_layer) {
+    ops::add_normed(ctx, x, h, layer.post_feedforward_layernorm, out);
+    return;
+  }
+  x = ops::add_normed(ctx, x, h, layer.post_feedforward_layernorm).sum;
+  h = gate_per_layer(s, layer, x, per_layer, slice);
+  ops::add_normed(ctx, x, h, layer.post_per_layer_input_norm, out);
 }
 
 // Per-layer inputs of layers [begin, begin + layers): embedding e [T, D] and ids -> [T, layers, P].
@@ -141,12 +131,19 @@ View per_layer_inputs(const Step& s, View e, std::span<const int32_t> ids, int64
 // Layers [begin, end) over the rows of `s`; x [T, D] is updated in place. `per_layer` holds these
 // layers' inputs.
 void run_layers(const Step& s, View x, View per_layer, int64_t begin, int64_t end) {
+  const auto layer = [&](int64_t i) -> const Layer& {
+    return s.model.weights().layers[static_cast<size_t>(i)];
+  };
+  if (begin == end) return;
+  const ops::NormedSum stream{x, ops::rms_norm(s.ctx, x, layer(begin).input_layernorm)};
   for (int64_t i = begin; i < end; ++i) {
     ops::probe(s.ctx, "text.hidden", static_cast<int>(i), x);
     const Arena::Scope scope(*s.ctx.arena);
-    ops::assign(s.ctx, x,
-                decoder_layer(s, s.model.weights().layers[static_cast<size_t>(i)], x, per_layer,
-                              i - begin));
+    if (s.ctx.probe != nullptr)  // it may have replaced x
+      ops::rms_norm(s.ctx, x, layer(i).input_layernorm, stream.normed);
+    decoder_layer(
+        s, layer(i), stream, per_layer, i - begin,
+        {.next = i + 1 < end ? &layer(i + 1).input_layernorm : nullptr, .target = stream});
   }
 }
 

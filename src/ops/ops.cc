@@ -1,5 +1,7 @@
 #include "ops/ops.h"
 
+#include <algorithm>
+
 namespace gemma4::ops {
 namespace {
 
@@ -28,6 +30,12 @@ void launch(const Context& ctx, std::string_view name,
 #define LAUNCH(entry, Args, ...) \
   launch<kernels::Args>(ctx, #entry, &kernels::Table::entry, kernels::Args __VA_ARGS__)
 
+// The backend runs several operations in one launch, and nobody needs to see them one by one.
+template <class Entry>
+bool fuses(const Context& ctx, Entry kernels::Table::*entry) {
+  return ctx.kernels != nullptr && ctx.kernels->*entry != nullptr && ctx.tape == nullptr;
+}
+
 int64_t count(std::span<const int32_t> values) { return static_cast<int64_t>(values.size()); }
 
 }  // namespace
@@ -40,16 +48,17 @@ View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids
   return out;
 }
 
-View rms_norm(const Context& ctx, View x, const Norm& norm) {
-  View out = allocate_like(ctx, x);
+View rms_norm(const Context& ctx, View x, const Norm& norm, View target) {
+  if (!target) target = allocate_like(ctx, x);
+  G4_CHECK_EQ(x.size(), target.size());
   LAUNCH(rms_norm, RmsNormArgs,
-         {.out = out.f32(),
+         {.out = target.f32(),
           .x = x.f32(),
           .weight = norm.weight,
           .rows = x.rows(),
           .cols = x.cols(),
           .eps = norm.eps});
-  return out;
+  return target;
 }
 
 View linear(const Context& ctx, View x, const Linear& layer) {
@@ -57,6 +66,85 @@ View linear(const Context& ctx, View x, const Linear& layer) {
   View out = allocate(ctx, {x.shape[0], layer.weight.rows});
   LAUNCH(linear, LinearArgs,
          {.out = out.f32(), .x = x.f32(), .tokens = x.shape[0], .weight = layer.weight});
+  return out;
+}
+
+std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers) {
+  static_assert(kernels::LinearGroupArgs::kMost == 3);
+  std::array<View, 3> outs;
+  kernels::LinearGroupArgs args{.x = x.f32(), .tokens = x.shape[0]};
+  const bool fused = fuses(ctx, &kernels::Table::linear_group) &&
+                     std::all_of(layers.begin(), layers.end(), [&](const Linear* layer) {
+                       return layer == nullptr || layer->weight.dtype == layers[0]->weight.dtype;
+                     });
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i] == nullptr) continue;
+    const Matrix& weight = layers[i]->weight;
+    if (!fused) {
+      outs[i] = linear(ctx, x, *layers[i]);
+      continue;
+    }
+    G4_CHECK_EQ(x.size() / x.shape[0], weight.cols);
+    outs[i] = allocate(ctx, {x.shape[0], weight.rows});
+    args.weight[args.count] = weight;
+    args.out[args.count++] = outs[i].f32();
+  }
+  if (fused) LAUNCH(linear_group, LinearGroupArgs, (args));
+  return outs;
+}
+
+namespace {
+
+// gelu(gate) ⊙ up; rows of `up` are `up_stride` elements apart
+View gated_gelu(const Context& ctx, View gate, const float* up, int64_t up_stride) {
+  View out = allocate_like(ctx, gate);
+  LAUNCH(gated_gelu, GatedGeluArgs,
+         {.out = out.f32(),
+          .gate = gate.f32(),
+          .up = up,
+          .rows = gate.rows(),
+          .cols = gate.cols(),
+          .gate_stride = gate.cols(),
+          .up_stride = up_stride});
+  return out;
+}
+
+}  // namespace
+
+View gated_linear(const Context& ctx, View x, const Linear& gate, const Linear& up) {
+  G4_CHECK_EQ(gate.weight.rows, up.weight.rows);
+  if (!fuses(ctx, &kernels::Table::gated_linear) || gate.weight.dtype != up.weight.dtype) {
+    const View g = linear(ctx, x, gate);
+    const View u = linear(ctx, x, up);
+    return gated_gelu(ctx, g, u.f32(), u.cols());
+  }
+  G4_CHECK_EQ(x.size() / x.shape[0], gate.weight.cols);
+  View out = allocate(ctx, {x.shape[0], gate.weight.rows});
+  LAUNCH(
+      gated_linear, GatedLinearArgs,
+      {.out = out.f32(), .x = x.f32(), .tokens = x.shape[0], .gate = gate.weight, .up = up.weight});
+  return out;
+}
+
+View gated_linear(const Context& ctx, View x, const Linear& gate, View per_layer, int64_t index) {
+  const int64_t width = gate.weight.rows;
+  G4_CHECK_EQ(per_layer.rank, 3);
+  G4_CHECK_EQ(per_layer.shape[0], x.shape[0]);
+  G4_CHECK_EQ(per_layer.shape[2], width);
+  G4_CHECK_LT(index, per_layer.shape[1]);
+  const float* slice = per_layer.f32() + index * width;
+  const int64_t stride = per_layer.shape[1] * width;
+  if (!fuses(ctx, &kernels::Table::gated_linear))
+    return gated_gelu(ctx, linear(ctx, x, gate), slice, stride);
+  G4_CHECK_EQ(x.size() / x.shape[0], gate.weight.cols);
+  View out = allocate(ctx, {x.shape[0], width});
+  LAUNCH(gated_linear, GatedLinearArgs,
+         {.out = out.f32(),
+          .x = x.f32(),
+          .tokens = x.shape[0],
+          .gate = gate.weight,
+          .multiplier = slice,
+          .multiplier_stride = stride});
   return out;
 }
 
@@ -74,10 +162,10 @@ Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
   return rope;
 }
 
+namespace {
+
+// x [T, heads, Dh], in place
 void apply_rope(const Context& ctx, View x, const Rope& rope) {
-  G4_CHECK_EQ(x.rank, 3);
-  G4_CHECK_EQ(x.shape[0], rope.cos.shape[0]);
-  G4_CHECK_EQ(x.shape[2], 2 * rope.cos.shape[1]);
   LAUNCH(rope, RopeArgs,
          {.x = x.f32(),
           .cos = rope.cos.f32(),
@@ -87,15 +175,57 @@ void apply_rope(const Context& ctx, View x, const Rope& rope) {
           .half = rope.cos.shape[1]});
 }
 
+// k and v [T, Hkv, Dh]
 void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
               std::span<const int32_t> slots) {
-  for (const View& x : {k, v}) {
-    G4_CHECK_EQ(x.shape[0], count(slots));
-    G4_CHECK_EQ(x.size(), count(slots) * cache.heads * cache.head_dim);
-  }
   LAUNCH(
       store_kv, StoreKvArgs,
       {.cache = cache, .k = k.f32(), .v = v.f32(), .slots = slots.data(), .tokens = count(slots)});
+}
+
+}  // namespace
+
+View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
+                   const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
+                   std::span<const int32_t> slots) {
+  const int64_t tokens = q.shape[0];
+  const int64_t head_dim = 2 * rope.cos.shape[1];
+  G4_CHECK_EQ(tokens, rope.cos.shape[0]);
+  G4_CHECK_EQ(head_dim, cache.head_dim);
+  G4_CHECK_EQ(q.size() % (tokens * head_dim), 0);
+  for (const View& x : {k, v}) {
+    if (!k) break;
+    G4_CHECK_EQ(tokens, count(slots));
+    G4_CHECK_EQ(x.size(), tokens * cache.heads * head_dim);
+  }
+  q = q.reshaped({tokens, q.size() / (tokens * head_dim), head_dim});
+  if (!fuses(ctx, &kernels::Table::prepare_heads)) {
+    q = rms_norm(ctx, q, q_norm);
+    apply_rope(ctx, q, rope);
+    if (!k) return q;
+    const View keys = rms_norm(ctx, k.reshaped({tokens, cache.heads, head_dim}), k_norm);
+    const View values = rms_norm(ctx, v.reshaped({tokens, cache.heads, head_dim}),
+                                 {.weight = nullptr, .eps = k_norm.eps});
+    apply_rope(ctx, keys, rope);
+    store_kv(ctx, cache, keys, values, slots);
+    return q;
+  }
+  View out = allocate_like(ctx, q);
+  LAUNCH(prepare_heads, PrepareHeadsArgs,
+         {.q = out.f32(),
+          .q_raw = q.f32(),
+          .k_raw = k ? k.f32() : nullptr,
+          .v_raw = v ? v.f32() : nullptr,
+          .q_weight = q_norm.weight,
+          .k_weight = k_norm.weight,
+          .cos = rope.cos.f32(),
+          .sin = rope.sin.f32(),
+          .cache = cache,
+          .slots = slots.data(),
+          .tokens = tokens,
+          .q_heads = q.shape[1],
+          .eps = q_norm.eps});
+  return out;
 }
 
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache, const KeyRange& keys) {
@@ -118,42 +248,51 @@ View attention(const Context& ctx, View q, const kernels::KvLayer& cache, const 
   return out;
 }
 
-View gated_gelu(const Context& ctx, View gate, View up) {
-  G4_CHECK_EQ(gate.size(), up.size());
-  View out = allocate_like(ctx, gate);
-  LAUNCH(gated_gelu, GatedGeluArgs,
-         {.out = out.f32(),
-          .gate = gate.f32(),
-          .up = up.f32(),
-          .rows = gate.rows(),
-          .cols = gate.cols(),
-          .gate_stride = gate.cols(),
-          .up_stride = gate.cols()});
-  return out;
-}
+namespace {
 
-View gate_per_layer(const Context& ctx, View gate, View per_layer, int64_t index) {
-  G4_CHECK_EQ(per_layer.rank, 3);
-  G4_CHECK_EQ(per_layer.shape[0], gate.shape[0]);
-  G4_CHECK_EQ(per_layer.shape[2], gate.cols());
-  G4_CHECK_LT(index, per_layer.shape[1]);
-  View out = allocate_like(ctx, gate);
-  LAUNCH(gated_gelu, GatedGeluArgs,
-         {.out = out.f32(),
-          .gate = gate.f32(),
-          .up = per_layer.f32() + index * gate.cols(),
-          .rows = gate.rows(),
-          .cols = gate.cols(),
-          .gate_stride = gate.cols(),
-          .up_stride = per_layer.shape[1] * gate.cols()});
-  return out;
-}
-
-View add(const Context& ctx, View a, View b, float scale) {
-  G4_CHECK_EQ(a.size(), b.size());
-  View out = allocate_like(ctx, a);
+// (a + b) · scale -> out, which may be a
+View add_into(const Context& ctx, View out, View a, View b, float scale) {
   LAUNCH(add, AddArgs,
          {.out = out.f32(), .a = a.f32(), .b = b.f32(), .n = a.size(), .scale = scale});
+  return out;
+}
+
+}  // namespace
+
+View add(const Context& ctx, View a, View b) {
+  G4_CHECK_EQ(a.size(), b.size());
+  return add_into(ctx, allocate_like(ctx, a), a, b, 1.0f);
+}
+
+NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
+                     const AddNormed& options) {
+  G4_CHECK_EQ(x.size(), h.size());
+  NormedSum out = options.target;
+  const bool fused = fuses(ctx, &kernels::Table::add_normed);
+  const View update = fused ? View() : rms_norm(ctx, h, norm);
+  if (!out.sum) out.sum = allocate_like(ctx, x);
+  G4_CHECK_EQ(x.size(), out.sum.size());
+  if (options.next != nullptr) {
+    if (!out.normed) out.normed = allocate_like(ctx, x);
+    G4_CHECK_EQ(x.size(), out.normed.size());
+    G4_CHECK_EQ(norm.eps, options.next->eps);
+  }
+  if (!fused) {
+    add_into(ctx, out.sum, x, update, options.scale);
+    if (options.next != nullptr) rms_norm(ctx, out.sum, *options.next, out.normed);
+    return out;
+  }
+  LAUNCH(add_normed, AddNormedArgs,
+         {.sum = out.sum.f32(),
+          .normed = options.next != nullptr ? out.normed.f32() : nullptr,
+          .x = x.f32(),
+          .h = h.f32(),
+          .weight = norm.weight,
+          .next_weight = options.next != nullptr ? options.next->weight : nullptr,
+          .rows = x.rows(),
+          .cols = x.cols(),
+          .eps = norm.eps,
+          .scale = options.scale});
   return out;
 }
 
@@ -251,15 +390,14 @@ View experts(const Context& ctx, View x, const Routing& routing, const Matrix& g
   return out;
 }
 
-void assign(const Context& ctx, View target, View x) {
-  G4_CHECK_EQ(target.size(), x.size());
-  LAUNCH(scale, ScaleArgs,
-         {.out = target.f32(),
-          .x = x.f32(),
-          .weight = nullptr,
-          .rows = x.rows(),
-          .cols = x.cols(),
-          .scale = 1.0f});
+std::span<kernels::RankedLogit> best_logits(const Context& ctx, View logits) {
+  if (!fuses(ctx, &kernels::Table::best_logits)) return {};
+  constexpr int64_t kCount = kernels::BestLogitsArgs::kCount;
+  const View out = allocate(ctx, {logits.rows(), kCount, 2}, DType::kI32);
+  auto* const ranked = static_cast<kernels::RankedLogit*>(out.data);
+  LAUNCH(best_logits, BestLogitsArgs,
+         {.out = ranked, .logits = logits.f32(), .rows = logits.rows(), .cols = logits.cols()});
+  return {ranked, static_cast<size_t>(logits.rows() * kCount)};
 }
 
 }  // namespace gemma4::ops

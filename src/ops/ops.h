@@ -4,6 +4,7 @@
 // All views are float32 unless said otherwise. Shapes use the alphabet of docs/notation.md.
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "base/view.h"
@@ -45,26 +46,47 @@ struct KeyRange {
   const int32_t* block_table;   // all sequences' blocks, one after the other
 };
 
+// A residual stream and its norm, which the next layer part reads
+struct NormedSum {
+  View sum;
+  View normed;
+};
+
 View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids,
-           float scale);                                       // [T, D]
-View rms_norm(const Context& ctx, View x, const Norm& norm);   // like x
+           float scale);  // [T, D]
+// Like x; written over `target` if there is one, which may be x.
+View rms_norm(const Context& ctx, View x, const Norm& norm, View target = {});
 View linear(const Context& ctx, View x, const Linear& layer);  // [T, in] -> [T, out]
+// The same for up to three layers of one input, the first of them not null; empty views for null
+// layers.
+std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers);
+// gelu(gate · x) ⊙ (up · x): [T, in] -> [T, F]
+View gated_linear(const Context& ctx, View x, const Linear& gate, const Linear& up);
+// gelu(gate · x) ⊙ per_layer[:, index, :]: x [T, in], per_layer [T, layers, P] -> [T, P]
+View gated_linear(const Context& ctx, View x, const Linear& gate, View per_layer, int64_t index);
 Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
-                std::span<const float> inv_freq);               // [T], [Dh/2] -> two of [T, Dh/2]
-void apply_rope(const Context& ctx, View x, const Rope& rope);  // [T, heads, Dh], in place
-// k, v [T, Hkv, Dh] to the slots [T] of the cache
-void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
-              std::span<const int32_t> slots);
+                std::span<const float> inv_freq);  // [T], [Dh/2] -> two of [T, Dh/2]
+// The norms of the heads and the rotary embedding: q [T, Hq · Dh] -> [T, Hq, Dh]. The same for k
+// [T, Hkv · Dh], which goes with the weightless norm of v to the slots [T] of the cache; k and v
+// are empty when the layer reads another's cache.
+View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
+                   const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
+                   std::span<const int32_t> slots);
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
-               const KeyRange& keys);                              // [T, Hq, Dh]
-View gated_gelu(const Context& ctx, View gate, View up);           // [T, F]
-View add(const Context& ctx, View a, View b, float scale = 1.0f);  // (a + b) · scale
+               const KeyRange& keys);          // [T, Hq, Dh]
+View add(const Context& ctx, View a, View b);  // a + b, like a
+struct AddNormed {
+  float scale = 1.0f;
+  const Norm* next = nullptr;  // null: no `normed`
+  NormedSum target;            // written over if there; its sum may be x, its normed not h
+};
+// sum = (x + norm(h)) · scale and normed = next(sum), like x
+NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
+                     const AddNormed& options = {});
 View scale(const Context& ctx, View x, float factor,
            const float* weight = nullptr);  // weight [cols] or null
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  // [T, …] -> [R, …]
 View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
-// gelu(gate) ⊙ per_layer[:, index, :]; gate [T, P], per_layer [T, layers, P] -> [T, P]
-View gate_per_layer(const Context& ctx, View gate, View per_layer, int64_t index);  // [T, P]
 // RMS of context [T, L, P] plus the table's rows [T, L · P], from `column` on -> [T, L, P]; see
 // kernels::CombinePerLayerArgs
 View combine_per_layer(const Context& ctx, View context, std::span<const int32_t> ids,
@@ -75,7 +97,15 @@ Routing route(const Context& ctx, View logits, const float* expert_scale, int64_
 // x [T, D], gate_up [E · 2F, D], down [E · D, F] -> [T, D]
 View experts(const Context& ctx, View x, const Routing& routing, const Matrix& gate_up,
              const Matrix& down, int64_t num_experts);
-// Copies x over `target` (same size): the residual stream outlives the layer's scope.
-void assign(const Context& ctx, View target, View x);
+
+// The best logits of each row [R, V], [R · kCount] in the step arena, where the backend finds them
+// itself; empty elsewhere.
+std::span<kernels::RankedLogit> best_logits(const Context& ctx, View logits);
+// What they need of the arena at most
+constexpr size_t best_logits_bytes(int64_t rows) {
+  return static_cast<size_t>(rows * kernels::BestLogitsArgs::kCount) *
+             sizeof(kernels::RankedLogit) +
+         Arena::kAlignment;
+}
 
 }  // namespace gemma4::ops

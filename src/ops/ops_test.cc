@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <numeric>
 
 #include "kernels/registry.h"
@@ -47,28 +48,91 @@ TEST_F(Ops, OutputsHaveTheShapesOfTheHeader) {
   EXPECT_EQ(linear(ctx_, floats({2, 3, 4}), {matrix(5, 12)}).shape, (std::array<int64_t, 4>{2, 5}));
   EXPECT_EQ(gather_rows(ctx_, floats({3, 2, 4}), ids).shape, (std::array<int64_t, 4>{2, 2, 4}));
   EXPECT_EQ(rms_norm(ctx_, floats({3, 2, 4}), {}).shape, (std::array<int64_t, 4>{3, 2, 4}));
-  EXPECT_EQ(gate_per_layer(ctx_, floats({2, 4}), floats({2, 3, 4}), 2).shape,
+  EXPECT_EQ(gated_linear(ctx_, floats({2, 5}), {matrix(4, 5)}, floats({2, 3, 4}), 2).shape,
             (std::array<int64_t, 4>{2, 4}));
+  const Linear first{matrix(6, 4)}, third{matrix(2, 4)};
+  const auto [q, k, v] = linear_group(ctx_, floats({3, 4}), {&first, nullptr, &third});
+  EXPECT_EQ(q.shape, (std::array<int64_t, 4>{3, 6}));
+  EXPECT_FALSE(k);
+  EXPECT_EQ(v.shape, (std::array<int64_t, 4>{3, 2}));
 }
 
-TEST_F(Ops, GatePerLayerTakesTheSliceOfTheLayer) {
-  const View gate = floats({2, 2});
-  const View per_layer = floats({2, 3, 2});  // row t, layer l, element j is 1 + 6t + 2l + j
-  const View out = gate_per_layer(ctx_, gate, per_layer, 1);
-  const View up = floats({2, 2});
-  const float expected[] = {3, 4, 9, 10};
-  std::copy(expected, expected + 4, up.f32());
-  const View same = gated_gelu(ctx_, gate, up);
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(out.f32()[i], same.f32()[i]);
+TEST_F(Ops, GatedLinearTakesTheSliceOfTheLayer) {
+  // Row t, layer l, element j of `per_layer` is 1 + 6t + 2l + j; the gate of a large x is x itself.
+  const View x = floats({2, 1});
+  x.f32()[0] = x.f32()[1] = 100;
+  Matrix ones = matrix(2, 1);
+  const std::vector<float> weight = {1, 1};
+  ones.data = weight.data();
+  const View out = gated_linear(ctx_, x, {ones}, floats({2, 3, 2}), 1);
+  const float expected[] = {300, 400, 900, 1000};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(out.f32()[i], expected[i]);
 }
 
-TEST_F(Ops, AssignCopiesOverTheTarget) {
-  const View target = floats({2, 3});
-  const View x = add(ctx_, target, target, 0.5f);
-  x.f32()[4] = 77;
-  assign(ctx_, target, x);
-  EXPECT_EQ(target.f32()[4], 77);
-  EXPECT_EQ(target.f32()[0], 1);
+TEST_F(Ops, AddNormedWritesOverItsTarget) {
+  const View x = floats({2, 3});
+  const View h = floats({2, 3});
+  const View buffer = floats({2, 3});
+  const Norm norm{.eps = 1e-6f};
+  const NormedSum fresh = add_normed(ctx_, x, h, norm, {.scale = 0.5f, .next = &norm});
+  const NormedSum over =
+      add_normed(ctx_, x, h, norm, {.scale = 0.5f, .next = &norm, .target = {x, buffer}});
+  EXPECT_EQ(over.sum.data, x.data);
+  EXPECT_EQ(over.normed.data, buffer.data);
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(x.f32()[i], fresh.sum.f32()[i]);
+    EXPECT_EQ(buffer.f32()[i], fresh.normed.f32()[i]);
+  }
+  EXPECT_FALSE(add_normed(ctx_, x, h, norm).normed);
+}
+
+// The entries for several operations at once, and the operations one by one.
+TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
+  kernels::Table parts = kernels::reference_table();
+  parts.linear_group = nullptr;
+  parts.gated_linear = nullptr;
+  parts.prepare_heads = nullptr;
+  parts.add_normed = nullptr;
+  Context composed = ctx_;
+  composed.kernels = &parts;
+  const auto same = [](View a, View b) {
+    ASSERT_EQ(a.shape, b.shape);
+    EXPECT_EQ(std::memcmp(a.data, b.data, static_cast<size_t>(a.size()) * 4), 0);
+  };
+  const View x = floats({2, 4});
+  const Linear wide{matrix(8, 4)}, up{matrix(8, 4)};
+  const auto group = linear_group(ctx_, x, {&wide, &up, nullptr});
+  const auto one_by_one = linear_group(composed, x, {&wide, &up, nullptr});
+  for (const size_t i : {size_t{0}, size_t{1}}) same(group[i], one_by_one[i]);
+  same(gated_linear(ctx_, x, wide, up), gated_linear(composed, x, wide, up));
+  const View per_layer = floats({2, 3, 8});
+  same(gated_linear(ctx_, x, wide, per_layer, 1), gated_linear(composed, x, wide, per_layer, 1));
+  const Norm norm{.weight = floats({4}).f32()};
+  const NormedSum sum = add_normed(ctx_, x, floats({2, 4}), norm, {.scale = 3, .next = &norm});
+  const NormedSum sum_of_parts =
+      add_normed(composed, x, floats({2, 4}), norm, {.scale = 3, .next = &norm});
+  same(sum.sum, sum_of_parts.sum);
+  same(sum.normed, sum_of_parts.normed);
+
+  const Rope rope{floats({2, 2}), floats({2, 2})};
+  const std::vector<int32_t> slots = {5, 17};
+  const kernels::KvLayer cached = cache(1, 4), cached_by_parts = cache(1, 4);
+  const View q = floats({2, 8}), k = floats({2, 4});
+  same(prepare_heads(ctx_, q, k, k, norm, norm, rope, cached, slots),
+       prepare_heads(composed, q, k, k, norm, norm, rope, cached_by_parts, slots));
+  EXPECT_EQ(std::memcmp(cached.k, cached_by_parts.k, 64 * 4 * 4), 0);
+  EXPECT_EQ(std::memcmp(cached.v, cached_by_parts.v, 64 * 4 * 4), 0);
+  EXPECT_NE(cached.k[5 * 4], 5 * 4 + 1) << "nothing was stored";
+}
+
+TEST_F(Ops, WeightsOfDifferentTypesAreNotGrouped) {
+  const View x = floats({2, 4});
+  std::vector<uint16_t> half(8 * 4, 0x3F80);  // ones
+  const Linear wide{matrix(8, 4)};
+  const Linear other{Matrix{half.data(), DType::kBF16, 8, 4}};
+  const auto outs = linear_group(ctx_, x, {&wide, &other, nullptr});
+  EXPECT_EQ(outs[1].f32()[0], 1 + 2 + 3 + 4);
+  EXPECT_TRUE(gated_linear(ctx_, x, wide, other));
 }
 
 TEST_F(Ops, ADryRunTouchesNothingAndTellsNobody) {
@@ -91,24 +155,28 @@ TEST_F(Ops, ADryRunTouchesNothingAndTellsNobody) {
 TEST_F(OpsDeathTest, WrongShapesAreBugs) {
   const std::vector<int32_t> two = {0, 0};
   const Rope rope{floats({2, 4}), floats({2, 4})};
+  const Linear wide{matrix(5, 4)};
   EXPECT_DEATH(linear(ctx_, floats({2, 3}), {matrix(5, 4)}), "internal error");
   EXPECT_DEATH(linear(ctx_, ints({2, 4}), {matrix(5, 4)}), "internal error");
-  EXPECT_DEATH(apply_rope(ctx_, floats({2, 8}), rope), "internal error");
-  EXPECT_DEATH(apply_rope(ctx_, floats({3, 1, 8}), rope), "internal error");
-  EXPECT_DEATH(apply_rope(ctx_, floats({2, 1, 6}), rope), "internal error");
-  EXPECT_DEATH(store_kv(ctx_, cache(1, 4), floats({3, 1, 4}), floats({2, 1, 4}), two),
-               "internal error");
-  EXPECT_DEATH(store_kv(ctx_, cache(2, 4), floats({2, 1, 4}), floats({2, 2, 4}), two),
+  const auto heads = [&](View q, View k, View v) {
+    prepare_heads(ctx_, q, k, v, {}, {}, rope, cache(2, 8), two);
+  };
+  EXPECT_DEATH(heads(floats({3, 8}), {}, {}), "internal error");
+  EXPECT_DEATH(heads(floats({2, 12}), {}, {}), "internal error");
+  EXPECT_DEATH(heads(floats({2, 8}), floats({3, 16}), floats({2, 16})), "internal error");
+  EXPECT_DEATH(heads(floats({2, 8}), floats({2, 16}), floats({2, 8})), "internal error");
+  EXPECT_DEATH(prepare_heads(ctx_, floats({2, 8}), {}, {}, {}, {}, rope, cache(2, 4), two),
                "internal error");
   EXPECT_DEATH(attention(ctx_, floats({2, 4}), cache(1, 4), {}), "internal error");
   EXPECT_DEATH(attention(ctx_, floats({2, 3, 4}), cache(2, 4), {}), "internal error");
   EXPECT_DEATH(attention(ctx_, floats({2, 2, 8}), cache(2, 4), {}), "internal error");
-  EXPECT_DEATH(gated_gelu(ctx_, floats({2, 4}), floats({2, 5})), "internal error");
-  EXPECT_DEATH(gate_per_layer(ctx_, floats({2, 4}), floats({2, 3, 4}), 3), "internal error");
-  EXPECT_DEATH(gate_per_layer(ctx_, floats({2, 4}), floats({3, 3, 4}), 0), "internal error");
-  EXPECT_DEATH(gate_per_layer(ctx_, floats({2, 4}), floats({2, 3, 5}), 0), "internal error");
+  EXPECT_DEATH(linear_group(ctx_, floats({2, 3}), {&wide, nullptr, nullptr}), "internal error");
+  EXPECT_DEATH(gated_linear(ctx_, floats({2, 4}), wide, {matrix(6, 4)}), "internal error");
+  EXPECT_DEATH(gated_linear(ctx_, floats({2, 4}), wide, floats({2, 3, 5}), 3), "internal error");
+  EXPECT_DEATH(gated_linear(ctx_, floats({2, 4}), wide, floats({3, 3, 5}), 0), "internal error");
+  EXPECT_DEATH(gated_linear(ctx_, floats({2, 4}), wide, floats({2, 3, 4}), 0), "internal error");
+  EXPECT_DEATH(add_normed(ctx_, floats({2, 4}), floats({2, 5}), {}), "internal error");
   EXPECT_DEATH(add(ctx_, floats({2, 4}), floats({2, 5})), "internal error");
-  EXPECT_DEATH(assign(ctx_, floats({2, 4}), floats({2, 5})), "internal error");
   EXPECT_DEATH(route(ctx_, floats({2, 4}), nullptr, 5), "internal error");
   EXPECT_DEATH(combine_per_layer(ctx_, floats({2, 3, 4}), two, matrix(3, 12), 1, {}, 1, 1),
                "internal error");

@@ -5,7 +5,10 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "base/dtype.h"
 #include "kernels/table.h"
@@ -14,7 +17,70 @@ namespace gemma4::kernels::cuda {
 
 constexpr int kWarp = 32;
 
+// A queue's scratch memory: counters that every kernel leaves at zero, then room whose contents end
+// with the kernels of one entry.
+constexpr size_t kCounterBytes = 64 << 10;
+constexpr size_t kFreeScratchBytes = 64 << 20;
+inline unsigned* counters(Queue queue) { return static_cast<unsigned*>(queue.scratch); }
+inline std::byte* free_scratch(Queue queue) {
+  return static_cast<std::byte*>(queue.scratch) + kCounterBytes;
+}
+
 inline cudaStream_t stream_of(Queue queue) { return static_cast<cudaStream_t>(queue.stream); }
+
+// Lets the next kernel of the stream take free places on the card, where it may read weights ahead
+// until its own wait_for_inputs().
+__device__ inline void allow_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+// Waits until everything that earlier kernels wrote can be read. Every kernel must pass it before
+// it touches anything but weights.
+__device__ inline void wait_for_inputs() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+__device__ inline void begin() {
+  allow_next();
+  wait_for_inputs();
+}
+
+// Whether a kernel may be placed on the card before the one ahead of it has ended.
+inline bool can_overlap() {
+  static const bool can = [] {
+    int device = 0;
+    int major = 0;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) ==
+               cudaSuccess &&
+           major >= 9;
+  }();
+  return can;
+}
+
+// kernel<<<grid, threads, shared_bytes>>>(args…) on the queue's stream. Errors are sticky: the
+// device reports them.
+template <typename... Params, typename... Args>
+void launch(Queue queue, dim3 grid, int64_t threads, size_t shared_bytes, void (*kernel)(Params...),
+            Args&&... args) {
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream_of(queue);
+  config.attrs = &overlap;
+  config.numAttrs = can_overlap() ? 1 : 0;
+  (void)cudaLaunchKernelEx(&config, kernel, static_cast<Params>(std::forward<Args>(args))...);
+}
+
+inline dim3 blocks(int64_t count) { return dim3(static_cast<unsigned>(count)); }
 
 template <typename T>
 __host__ __device__ constexpr T ceil_div(T a, T b) {
@@ -43,9 +109,8 @@ __device__ inline float block_sum(float x, float* scratch) {
   __syncthreads();  // an earlier sum may still be read
   if (threadIdx.x % kWarp == 0) scratch[warp] = x;
   __syncthreads();
-  float total = 0;
-  for (int w = 0; w < static_cast<int>(ceil_div(blockDim.x, 32u)); ++w) total += scratch[w];
-  return total;
+  const int lane = threadIdx.x % kWarp;
+  return warp_sum(lane < static_cast<int>(ceil_div(blockDim.x, 32u)) ? scratch[lane] : 0.0f);
 }
 
 __device__ inline float gelu_tanh(float x) {

@@ -30,6 +30,11 @@ const Table& cuda_table() {
       .soft_cap = cuda::soft_cap,
       .route = cuda::route,
       .experts = cuda::experts,
+      .linear_group = cuda::linear_group,
+      .gated_linear = cuda::gated_linear,
+      .prepare_heads = cuda::prepare_heads,
+      .add_normed = cuda::add_normed,
+      .best_logits = cuda::best_logits,
   };
   return kTable;
 }
@@ -58,18 +63,23 @@ class CudaDevice : public Device {
     device->check(cudaGetDeviceProperties(&properties, 0), "reading the card's properties");
     device->check(cudaStreamCreateWithFlags(&device->stream_, cudaStreamNonBlocking),
                   "creating a stream");
+    device->check(cudaMalloc(&device->scratch_, cuda::kCounterBytes + cuda::kFreeScratchBytes),
+                  "allocating");
+    device->check(cudaMemsetAsync(device->scratch_, 0, cuda::kCounterBytes, device->stream_),
+                  "clearing memory");
     device->name_ = properties.name;
     G4_RETURN_IF_ERROR(device->finish());
     return std::shared_ptr<Device>(device);
   }
   ~CudaDevice() override {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    cudaFree(scratch_);
   }
 
   std::string name() const override { return name_; }
   int num_threads() const override { return 0; }
   const Table& table() const override { return cuda_table(); }
-  Queue queue() override { return {.stream = stream_}; }
+  Queue queue() override { return {.stream = stream_, .scratch = scratch_}; }
   bool is_host() const override { return false; }
   uint64_t available_bytes() const override {
     size_t free_bytes = 0;
@@ -131,6 +141,7 @@ class CudaDevice : public Device {
 
   std::string name_;
   cudaStream_t stream_ = nullptr;
+  void* scratch_ = nullptr;
   std::string error_;
 };
 

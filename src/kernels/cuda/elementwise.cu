@@ -1,4 +1,4 @@
-// Everything that touches each element once: norms, rotary embedding, gates, sums, gathers.
+// Everything that touches each element once: rotary embedding, gates, sums, gathers.
 
 #include "kernels/cuda/entries.cuh"
 
@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-int64_t blocks_for(int64_t elements) { return ceil_div<int64_t>(elements, kThreads); }
+dim3 blocks_for(int64_t elements) { return blocks(ceil_div<int64_t>(elements, kThreads)); }
 
 __device__ int64_t thread_index() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -15,28 +15,17 @@ __device__ int64_t thread_index() {
 
 template <typename T>
 __global__ void embed_kernel(EmbedArgs a, const T* table) {
+  begin();
   const int64_t i = thread_index();
   const int64_t cols = a.table.cols;
   if (i >= a.tokens * cols) return;
   a.out[i] = to_float(table[a.ids[i / cols] * cols + i % cols]) * a.scale;
 }
 
-// One block per row.
-__global__ void rms_norm_kernel(RmsNormArgs a) {
-  __shared__ float scratch[32];
-  const float* x = a.x + blockIdx.x * a.cols;
-  float* out = a.out + blockIdx.x * a.cols;
-  float sum = 0;
-  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x) sum += x[j] * x[j];
-  const float mean = block_sum(sum, scratch) / static_cast<float>(a.cols);
-  const float inverse = 1.0f / sqrtf(mean + a.eps);
-  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x)
-    out[j] = x[j] * inverse * (a.weight != nullptr ? a.weight[j] : 1.0f);
-}
-
 // One block per row and layer.
 template <typename T>
 __global__ void combine_per_layer_kernel(CombinePerLayerArgs a, const T* table) {
+  begin();
   __shared__ float scratch[32];
   const int64_t row = blockIdx.x / a.layers;
   const int64_t layer = blockIdx.x % a.layers;
@@ -52,6 +41,7 @@ __global__ void combine_per_layer_kernel(CombinePerLayerArgs a, const T* table) 
 }
 
 __global__ void rope_table_kernel(RopeTableArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i >= a.tokens * a.half) return;
   const float angle = static_cast<float>(a.positions[i / a.half]) * a.inv_freq[i % a.half];
@@ -60,6 +50,7 @@ __global__ void rope_table_kernel(RopeTableArgs a) {
 }
 
 __global__ void rope_kernel(RopeArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i >= a.tokens * a.heads * a.half) return;
   const int64_t head = i / a.half;  // of all rows
@@ -73,6 +64,7 @@ __global__ void rope_kernel(RopeArgs a) {
 }
 
 __global__ void store_kv_kernel(StoreKvArgs a) {
+  begin();
   const int64_t i = thread_index();
   const int64_t dim = a.cache.head_dim;
   const int64_t heads = a.cache.heads;
@@ -87,6 +79,7 @@ __global__ void store_kv_kernel(StoreKvArgs a) {
 }
 
 __global__ void gated_gelu_kernel(GatedGeluArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i >= a.rows * a.cols) return;
   const int64_t row = i / a.cols;
@@ -95,22 +88,26 @@ __global__ void gated_gelu_kernel(GatedGeluArgs a) {
 }
 
 __global__ void add_kernel(AddArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i < a.n) a.out[i] = (a.a[i] + a.b[i]) * a.scale;
 }
 
 __global__ void scale_kernel(ScaleArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i >= a.rows * a.cols) return;
   a.out[i] = a.x[i] * (a.weight != nullptr ? a.weight[i % a.cols] : 1.0f) * a.scale;
 }
 
 __global__ void gather_rows_kernel(GatherRowsArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i < a.count * a.cols) a.out[i] = a.x[a.rows[i / a.cols] * a.cols + i % a.cols];
 }
 
 __global__ void soft_cap_kernel(SoftCapArgs a) {
+  begin();
   const int64_t i = thread_index();
   if (i < a.n) a.out[i] = a.cap * tanhf(a.x[i] / a.cap);
 }
@@ -118,52 +115,48 @@ __global__ void soft_cap_kernel(SoftCapArgs a) {
 }  // namespace
 
 void embed(Queue queue, const EmbedArgs& a) {
-  dispatch(a.table, [&](auto* table) {
-    embed_kernel<<<blocks_for(a.tokens * a.table.cols), kThreads, 0, stream_of(queue)>>>(a, table);
+  dispatch(a.table, [&]<typename T>(const T* table) {
+    launch(queue, blocks_for(a.tokens * a.table.cols), kThreads, 0, embed_kernel<T>, a, table);
   });
 }
 
-void rms_norm(Queue queue, const RmsNormArgs& a) {
-  rms_norm_kernel<<<a.rows, kThreads, 0, stream_of(queue)>>>(a);
-}
-
 void combine_per_layer(Queue queue, const CombinePerLayerArgs& a) {
-  dispatch(a.table, [&](auto* table) {
-    combine_per_layer_kernel<<<a.tokens * a.layers, kThreads, 0, stream_of(queue)>>>(a, table);
+  dispatch(a.table, [&]<typename T>(const T* table) {
+    launch(queue, blocks(a.tokens * a.layers), kThreads, 0, combine_per_layer_kernel<T>, a, table);
   });
 }
 
 void rope_table(Queue queue, const RopeTableArgs& a) {
-  rope_table_kernel<<<blocks_for(a.tokens * a.half), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.tokens * a.half), kThreads, 0, rope_table_kernel, a);
 }
 
 void rope(Queue queue, const RopeArgs& a) {
-  rope_kernel<<<blocks_for(a.tokens * a.heads * a.half), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.tokens * a.heads * a.half), kThreads, 0, rope_kernel, a);
 }
 
 void store_kv(Queue queue, const StoreKvArgs& a) {
   const int64_t elements = a.tokens * a.cache.heads * a.cache.head_dim;
-  store_kv_kernel<<<blocks_for(elements), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(elements), kThreads, 0, store_kv_kernel, a);
 }
 
 void gated_gelu(Queue queue, const GatedGeluArgs& a) {
-  gated_gelu_kernel<<<blocks_for(a.rows * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.rows * a.cols), kThreads, 0, gated_gelu_kernel, a);
 }
 
 void add(Queue queue, const AddArgs& a) {
-  add_kernel<<<blocks_for(a.n), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.n), kThreads, 0, add_kernel, a);
 }
 
 void scale(Queue queue, const ScaleArgs& a) {
-  scale_kernel<<<blocks_for(a.rows * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.rows * a.cols), kThreads, 0, scale_kernel, a);
 }
 
 void gather_rows(Queue queue, const GatherRowsArgs& a) {
-  gather_rows_kernel<<<blocks_for(a.count * a.cols), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.count * a.cols), kThreads, 0, gather_rows_kernel, a);
 }
 
 void soft_cap(Queue queue, const SoftCapArgs& a) {
-  soft_cap_kernel<<<blocks_for(a.n), kThreads, 0, stream_of(queue)>>>(a);
+  launch(queue, blocks_for(a.n), kThreads, 0, soft_cap_kernel, a);
 }
 
 }  // namespace gemma4::kernels::cuda

@@ -8,7 +8,6 @@ namespace gemma4::kernels::cuda {
 // elementwise.cu
 void embed(Queue, const EmbedArgs&);
 void combine_per_layer(Queue, const CombinePerLayerArgs&);
-void rms_norm(Queue, const RmsNormArgs&);
 void rope_table(Queue, const RopeTableArgs&);
 void rope(Queue, const RopeArgs&);
 void store_kv(Queue, const StoreKvArgs&);
@@ -20,9 +19,19 @@ void soft_cap(Queue, const SoftCapArgs&);
 
 // linear.cu
 void linear(Queue, const LinearArgs&);
+void linear_group(Queue, const LinearGroupArgs&);
+void gated_linear(Queue, const GatedLinearArgs&);
+
+// norms.cu
+void rms_norm(Queue, const RmsNormArgs&);
+void prepare_heads(Queue, const PrepareHeadsArgs&);
+void add_normed(Queue, const AddNormedArgs&);
 
 // attention.cu
 void attention(Queue, const AttentionArgs&);
+
+// best_logits.cu
+void best_logits(Queue, const BestLogitsArgs&);
 
 // experts.cu
 void route(Queue, const RouteArgs&);

@@ -11,6 +11,7 @@ constexpr int kWarps = 8;
 // One warp per token. `shared` [E]: the probabilities; a chosen one becomes negative.
 __global__ void route_kernel(RouteArgs a) {
   extern __shared__ float chance[];
+  begin();
   const int lane = threadIdx.x;
   const float* logits = a.logits + blockIdx.x * a.num_experts;
   float max = -INFINITY;
@@ -58,17 +59,19 @@ template <typename T>
 __global__ void expert_linear_kernel(float* out, const float* x, int64_t x_stride, int pairs_per_x,
                                      const int32_t* experts, const T* weight, int64_t rows,
                                      int64_t cols) {
+  begin();  // which weights to read is only known now
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (row >= rows) return;
   const int64_t pair = blockIdx.y;
-  float sum[1];
-  warp_dot<1>(weight + (experts[pair] * rows + row) * cols, x + pair / pairs_per_x * x_stride,
-              x_stride, cols, 1, sum);
-  if (threadIdx.x % kWarp == 0) out[pair * rows + row] = sum[0];
+  const T* const w[1] = {weight + (experts[pair] * rows + row) * cols};
+  float sum[1][1];
+  warp_dot<1, 1, 4>(w, x + pair / pairs_per_x * x_stride, x_stride, cols, 1, sum);
+  if (threadIdx.x % kWarp == 0) out[pair * rows + row] = sum[0][0];
 }
 
 // out[t] = Σ_k weights[t, k] · result[t, k], in the order of the choices
 __global__ void combine_kernel(ExpertsArgs a, const float* result) {
+  begin();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= a.tokens * a.hidden) return;
   const int64_t token = i / a.hidden;
@@ -84,17 +87,17 @@ void expert_linear(Queue queue, float* out, const float* x, int64_t x_stride, in
                    const ExpertsArgs& a, const Matrix& weight, int64_t rows) {
   const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(rows, kWarps)),
                   static_cast<unsigned>(a.tokens * a.top_k));
-  dispatch(weight, [&](auto* elements) {
-    expert_linear_kernel<<<grid, kWarps * kWarp, 0, stream_of(queue)>>>(
-        out, x, x_stride, static_cast<int>(pairs_per_x), a.experts, elements, rows, weight.cols);
+  dispatch(weight, [&]<typename T>(const T* elements) {
+    launch(queue, grid, kWarps * kWarp, 0, expert_linear_kernel<T>, out, x, x_stride,
+           static_cast<int>(pairs_per_x), a.experts, elements, rows, weight.cols);
   });
 }
 
 }  // namespace
 
 void route(Queue queue, const RouteArgs& a) {
-  route_kernel<<<a.tokens, kWarp, static_cast<size_t>(a.num_experts) * sizeof(float),
-                 stream_of(queue)>>>(a);
+  launch(queue, blocks(a.tokens), kWarp, static_cast<size_t>(a.num_experts) * sizeof(float),
+         route_kernel, a);
 }
 
 void experts(Queue queue, const ExpertsArgs& a) {
@@ -112,8 +115,8 @@ void experts(Queue queue, const ExpertsArgs& a) {
                      .up_stride = 2 * a.width});
   expert_linear(queue, result, active, a.width, 1, a, a.down, a.hidden);
   constexpr int kThreads = 256;
-  combine_kernel<<<ceil_div<int64_t>(a.tokens * a.hidden, kThreads), kThreads, 0,
-                   stream_of(queue)>>>(a, result);
+  launch(queue, blocks(ceil_div<int64_t>(a.tokens * a.hidden, kThreads)), kThreads, 0,
+         combine_kernel, a, result);
 }
 
 }  // namespace gemma4::kernels::cuda

@@ -1,4 +1,5 @@
-// Linear layers in float32: one or four warps per weight row, up to eight rows of activations.
+// Linear layers in float32: one to eight warps per weight row, up to eight rows of activations. One
+// launch covers up to three weights of one input, or a gate and what it multiplies.
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
@@ -8,64 +9,156 @@ namespace {
 
 constexpr int kWarps = 8;
 
-// Up to this many rows, four warps share one: a warp each would not fill the card, and long rows
-// would be read with too few loads in flight. Measured on an H100 (docs/performance): 1536 x 12288
-// 23.8 to 14.8 us, 256 x 1536 4.1 to 2.3 us; with 6144 rows nothing is gained.
-constexpr int64_t kMostSharedRows = 4096;
-constexpr int kSharing = 4;
+// Warps that share a row. One warp reads a row of 1,536 with six loads in flight; longer rows, and
+// matrices whose rows alone would not fill the card, are shared by more, as long as each has
+// something to read. Follows from the weight's shape alone, and so does the order of a sum.
+int warps_per_row(int64_t rows, int64_t cols) {
+  constexpr int64_t kStretch = 8 * kWarp;  // elements of one load by a warp
+  constexpr int64_t kMostLoads = 6;
+  constexpr int64_t kFull = 2048;  // warps that keep an H100 reading
+  int warps = 1;
+  while (warps < kWarps && (cols > kMostLoads * kStretch * warps ||
+                            (rows * warps < kFull && cols >= 2 * kStretch * warps)))
+    warps *= 2;
+  return warps;
+}
 
-// The order of a sum follows from the weight's shape alone, whatever the batch.
-template <int kTokens, int kWarpsPerRow, typename T>
-__global__ void linear_kernel(LinearArgs a, const T* weight) {
-  constexpr int kRows = kWarps / kWarpsPerRow;  // per block
-  __shared__ float partial[kWarps][kTokens];
+// One weight of a launch and where its product goes
+template <typename T>
+struct Part {
+  const T* weight;
+  const T* up;  // the second matrix of a gated part
+  float* out;   // [T, rows]
+  int64_t rows;
+  unsigned first_block;
+};
+
+template <typename T>
+struct Launch {
+  const float* x;  // [T, cols]
+  int64_t tokens;
+  int64_t cols;
+  int warps_per_row;
+  Part<T> parts[LinearGroupArgs::kMost];
+  int count;
+  const float* multiplier;  // of a gated part without `up`
+  int64_t multiplier_stride;
+};
+
+enum class Form { kPlain, kGated, kMultiplied };
+
+// sum[0] becomes the sum over the warps that share a row, in their order, in the first of them.
+template <int kTokens, int kRows>
+__device__ void add_up(float (&sum)[kRows][kTokens], int warps) {
+  __shared__ float partial[kWarps][kRows][kTokens];
   const int warp = threadIdx.x / kWarp;
   const int lane = threadIdx.x % kWarp;
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * kRows + warp / kWarpsPerRow;
+#pragma unroll
+  for (int m = 0; m < kRows; ++m)
+#pragma unroll
+    for (int t = 0; t < kTokens; ++t)
+      if (lane == t) partial[warp][m][t] = sum[m][t];
+  __syncthreads();
+  if (warp % warps != 0) return;
+  for (int i = 1; i < warps; ++i)
+#pragma unroll
+    for (int m = 0; m < kRows; ++m)
+#pragma unroll
+      for (int t = 0; t < kTokens; ++t) sum[m][t] += partial[warp + i][m][t];
+}
+
+template <int kTokens, Form kForm, typename T>
+__global__ void __launch_bounds__(kWarps* kWarp) linear_kernel(Launch<T> a) {
+  constexpr int kRows = kForm == Form::kGated ? 2 : 1;
+  constexpr int kAhead = sizeof(T) > 2 ? 2 : 6;
+  allow_next();
+  int part_idx = 0;
+  while (part_idx + 1 < a.count && blockIdx.x >= a.parts[part_idx + 1].first_block) ++part_idx;
+  const Part<T>& part = a.parts[part_idx];
+  const int warp = threadIdx.x / kWarp;
+  const int lane = threadIdx.x % kWarp;
+  const int64_t row =
+      static_cast<int64_t>(blockIdx.x - part.first_block) * (kWarps / a.warps_per_row) +
+      warp / a.warps_per_row;
   const int64_t first = static_cast<int64_t>(blockIdx.y) * kTokens;
   const int tokens = static_cast<int>(min(static_cast<int64_t>(kTokens), a.tokens - first));
-  const int64_t cols = a.weight.cols;
-  const bool is_row = row < a.weight.rows;
-  float sum[kTokens];
-  if (is_row)
-    warp_dot<kTokens>(weight + row * cols, a.x + first * cols, cols, cols, tokens, sum,
-                      warp % kWarpsPerRow, kWarpsPerRow);
-  if constexpr (kWarpsPerRow > 1) {
+  const bool is_row = row < part.rows;
+
+  const T* w[kRows];
+  w[0] = is_row ? part.weight + row * a.cols : nullptr;
+  if constexpr (kRows > 1) w[1] = part.up + row * a.cols;
+  float sum[kRows][kTokens];
+  warp_dot<kTokens, kRows, kAhead>(w, a.x + first * a.cols, a.cols, a.cols, tokens, sum,
+                                   warp % a.warps_per_row, a.warps_per_row);
+  if (a.warps_per_row > 1) add_up<kTokens, kRows>(sum, a.warps_per_row);
+  if (!is_row || warp % a.warps_per_row != 0) return;
 #pragma unroll
-    for (int t = 0; t < kTokens; ++t)
-      if (lane == t) partial[warp][t] = is_row ? sum[t] : 0.0f;
-    __syncthreads();
-    if (warp % kWarpsPerRow != 0) return;
-#pragma unroll
-    for (int t = 0; t < kTokens; ++t)
-      for (int i = 1; i < kWarpsPerRow; ++i) sum[t] += partial[warp + i][t];
+  for (int t = 0; t < kTokens; ++t) {
+    if (t >= tokens || lane != t) continue;
+    float value = sum[0][t];
+    if constexpr (kForm == Form::kGated) value = gelu_tanh(value) * sum[kRows - 1][t];
+    if constexpr (kForm == Form::kMultiplied)
+      value = gelu_tanh(value) * a.multiplier[(first + t) * a.multiplier_stride + row];
+    part.out[(first + t) * part.rows + row] = value;
   }
-#pragma unroll
-  for (int t = 0; t < kTokens; ++t)
-    if (is_row && t < tokens && lane == t) a.out[(first + t) * a.weight.rows + row] = sum[t];
 }
 
-template <int kTokens, int kWarpsPerRow>
-void launch_shared(Queue queue, const LinearArgs& a) {
-  const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(a.weight.rows, kWarps / kWarpsPerRow)),
-                  static_cast<unsigned>(ceil_div<int64_t>(a.tokens, kTokens)));
-  dispatch(a.weight, [&](auto* weight) {
-    linear_kernel<kTokens, kWarpsPerRow><<<grid, kWarps * kWarp, 0, stream_of(queue)>>>(a, weight);
-  });
-}
-
-template <int kTokens>
-void launch(Queue queue, const LinearArgs& a) {
-  if (a.weight.rows <= kMostSharedRows) return launch_shared<kTokens, kSharing>(queue, a);
-  launch_shared<kTokens, 1>(queue, a);
+// Sets the blocks of the parts and runs them all.
+template <Form kForm, typename T>
+void run(Queue queue, Launch<T> a) {
+  int64_t rows = 0;
+  for (int i = 0; i < a.count; ++i) rows += a.parts[i].rows;
+  a.warps_per_row = warps_per_row(rows, a.cols);
+  unsigned num_blocks = 0;
+  for (int i = 0; i < a.count; ++i) {
+    a.parts[i].first_block = num_blocks;
+    num_blocks +=
+        static_cast<unsigned>(ceil_div<int64_t>(a.parts[i].rows, kWarps / a.warps_per_row));
+  }
+  const auto grid = [&](int64_t tokens) {
+    return dim3(num_blocks, static_cast<unsigned>(ceil_div<int64_t>(a.tokens, tokens)));
+  };
+  if (a.tokens == 1)
+    launch(queue, grid(1), kWarps * kWarp, 0, linear_kernel<1, kForm, T>, a);
+  else if (a.tokens <= 4)
+    launch(queue, grid(4), kWarps * kWarp, 0, linear_kernel<4, kForm, T>, a);
+  else
+    launch(queue, grid(8), kWarps * kWarp, 0, linear_kernel<8, kForm, T>, a);
 }
 
 }  // namespace
 
+void linear_group(Queue queue, const LinearGroupArgs& a) {
+  dispatch(a.weight[0], [&]<typename T>(const T*) {
+    Launch<T> launch{};
+    launch.x = a.x;
+    launch.tokens = a.tokens;
+    launch.cols = a.weight[0].cols;
+    launch.count = a.count;
+    for (int i = 0; i < a.count; ++i)
+      launch.parts[i] =
+          Part<T>{static_cast<const T*>(a.weight[i].data), nullptr, a.out[i], a.weight[i].rows, 0};
+    run<Form::kPlain>(queue, launch);
+  });
+}
+
 void linear(Queue queue, const LinearArgs& a) {
-  if (a.tokens == 1) return launch<1>(queue, a);
-  if (a.tokens <= 4) return launch<4>(queue, a);
-  launch<8>(queue, a);
+  linear_group(queue,
+               {.x = a.x, .tokens = a.tokens, .count = 1, .weight = {a.weight}, .out = {a.out}});
+}
+
+void gated_linear(Queue queue, const GatedLinearArgs& a) {
+  dispatch(a.gate, [&]<typename T>(const T* gate) {
+    Launch<T> launch{};
+    launch.x = a.x;
+    launch.tokens = a.tokens;
+    launch.cols = a.gate.cols;
+    launch.count = 1;
+    launch.multiplier = a.multiplier;
+    launch.multiplier_stride = a.multiplier_stride;
+    launch.parts[0] = Part<T>{gate, static_cast<const T*>(a.up.data), a.out, a.gate.rows, 0};
+    a.up ? run<Form::kGated>(queue, launch) : run<Form::kMultiplied>(queue, launch);
+  });
 }
 
 }  // namespace gemma4::kernels::cuda

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/reference/fused.h"
 #include "kernels/registry.h"
 
 namespace gemma4::kernels {
@@ -235,6 +236,11 @@ const Table& reference_table() {
       .soft_cap = soft_cap,
       .route = route,
       .experts = experts,
+      .linear_group = reference::linear_group,
+      .gated_linear = reference::gated_linear,
+      .prepare_heads = reference::prepare_heads,
+      .add_normed = reference::add_normed,
+      .best_logits = reference::best_logits,
   };
   return kTable;
 }

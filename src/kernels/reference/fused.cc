@@ -1,0 +1,91 @@
+#include "kernels/reference/fused.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/registry.h"
+
+namespace gemma4::kernels::reference {
+
+void linear_group(Queue queue, const LinearGroupArgs& a) {
+  for (int i = 0; i < a.count; ++i)
+    reference_table().linear(
+        queue, {.out = a.out[i], .x = a.x, .tokens = a.tokens, .weight = a.weight[i]});
+}
+
+void gated_linear(Queue queue, const GatedLinearArgs& a) {
+  const Table& table = reference_table();
+  const int64_t width = a.gate.rows;
+  std::vector<float> gate(static_cast<size_t>(a.tokens * width)), up(gate.size());
+  table.linear(queue, {.out = gate.data(), .x = a.x, .tokens = a.tokens, .weight = a.gate});
+  if (a.up) table.linear(queue, {.out = up.data(), .x = a.x, .tokens = a.tokens, .weight = a.up});
+  table.gated_gelu(queue, {.out = a.out,
+                           .gate = gate.data(),
+                           .up = a.up ? up.data() : a.multiplier,
+                           .rows = a.tokens,
+                           .cols = width,
+                           .gate_stride = width,
+                           .up_stride = a.up ? width : a.multiplier_stride});
+}
+
+void prepare_heads(Queue queue, const PrepareHeadsArgs& a) {
+  const Table& table = reference_table();
+  const int64_t dim = a.cache.head_dim;
+  const auto prepare = [&](float* out, const float* x, const float* weight, int64_t heads,
+                           bool rotates) {
+    table.rms_norm(queue, {.out = out,
+                           .x = x,
+                           .weight = weight,
+                           .rows = a.tokens * heads,
+                           .cols = dim,
+                           .eps = a.eps});
+    if (rotates)
+      table.rope(queue, {.x = out,
+                         .cos = a.cos,
+                         .sin = a.sin,
+                         .tokens = a.tokens,
+                         .heads = heads,
+                         .half = dim / 2});
+  };
+  prepare(a.q, a.q_raw, a.q_weight, a.q_heads, true);
+  if (a.k_raw == nullptr) return;
+  std::vector<float> k(static_cast<size_t>(a.tokens * a.cache.heads * dim)), v(k.size());
+  prepare(k.data(), a.k_raw, a.k_weight, a.cache.heads, true);
+  prepare(v.data(), a.v_raw, nullptr, a.cache.heads, false);
+  table.store_kv(
+      queue,
+      {.cache = a.cache, .k = k.data(), .v = v.data(), .slots = a.slots, .tokens = a.tokens});
+}
+
+void add_normed(Queue queue, const AddNormedArgs& a) {
+  const Table& table = reference_table();
+  std::vector<float> update(static_cast<size_t>(a.rows * a.cols));
+  const auto norm = [&](float* out, const float* x, const float* weight) {
+    table.rms_norm(
+        queue,
+        {.out = out, .x = x, .weight = weight, .rows = a.rows, .cols = a.cols, .eps = a.eps});
+  };
+  norm(update.data(), a.h, a.weight);
+  table.add(queue,
+            {.out = a.sum, .a = a.x, .b = update.data(), .n = a.rows * a.cols, .scale = a.scale});
+  if (a.normed != nullptr) norm(a.normed, a.sum, a.next_weight);
+}
+
+void best_logits(Queue, const BestLogitsArgs& a) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  for (int64_t r = 0; r < a.rows; ++r) {
+    std::vector<RankedLogit> all;
+    for (int64_t i = 0; i < a.cols; ++i) {
+      const float logit = a.logits[r * a.cols + i];
+      all.push_back({std::isnan(logit) ? kNone : logit, static_cast<int32_t>(i)});
+    }
+    std::stable_sort(all.begin(), all.end(),
+                     [](const RankedLogit& x, const RankedLogit& y) { return x.logit > y.logit; });
+    all.resize(static_cast<size_t>(a.kCount), {kNone, -1});
+    std::copy(all.begin(), all.end(), a.out + r * a.kCount);
+  }
+}
+
+}  // namespace gemma4::kernels::reference

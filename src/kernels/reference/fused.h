@@ -1,0 +1,14 @@
+// The definitions of the entries that stand for several others, by those others.
+#pragma once
+
+#include "kernels/table.h"
+
+namespace gemma4::kernels::reference {
+
+void linear_group(Queue, const LinearGroupArgs&);
+void gated_linear(Queue, const GatedLinearArgs&);
+void prepare_heads(Queue, const PrepareHeadsArgs&);
+void add_normed(Queue, const AddNormedArgs&);
+void best_logits(Queue, const BestLogitsArgs&);
+
+}  // namespace gemma4::kernels::reference

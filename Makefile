@@ -1,6 +1,6 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
+.PHONY: help run build test test-long vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
@@ -22,18 +22,24 @@ test:  ## install what is missing, build, run the fast suite
 	@$(MAKE) --no-print-directory vocabulary
 	@ctest --preset ci --no-tests=error
 
+test-long: test  ## the fast suite, then random constrained answers through an independent validator
+	@scripts/install_deps.sh vocabulary
+	@scripts/check_samples.sh
+
 # Tests of the real vocabulary skip without it, and say so.
 vocabulary:
 	@{ scripts/install_deps.sh vocabulary && scripts/fetch_vocabulary.sh; } || \
 	  echo "note: the real vocabulary could not be fetched; its tests will be skipped"
 	@scripts/fetch_schema_suite.sh || echo "tests of the JSON Schema suite will be skipped"
 
-bench:  ## micro-benchmarks, then the speed of the demo model
+bench:  ## micro-benchmarks, the demo model's speed, constrained decoding beside xgrammar
 	@scripts/install_deps.sh build bench
 	@$(MAKE) --no-print-directory build/bench/build.ninja
 	@cmake --build --preset bench
 	@for program in build/bench/bench/*_bench; do [ ! -x $$program ] || $$program || exit 1; done
 	@build/bench/gemma4 bench
+	@{ scripts/install_deps.sh vocabulary && scripts/compare_xgrammar.sh; } || \
+	  echo "note: there is no comparison with xgrammar (no network?)"
 
 lint:  ## format, include direction, words, headers, clang-tidy
 	@scripts/install_deps.sh build test lint

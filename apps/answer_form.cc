@@ -10,6 +10,7 @@
 #include "constrain/answer_constraint.h"
 #include "constrain/call_grammar.h"
 #include "constrain/ebnf.h"
+#include "constrain/grammar_cache.h"
 #include "constrain/schema_grammar.h"
 #include "io/mapped_file.h"
 
@@ -17,8 +18,7 @@ namespace gemma4::apps {
 
 using constrain::AnswerConstraint;
 using constrain::AnswerOptions;
-using constrain::CompiledGrammar;
-using constrain::Grammar;
+using constrain::GrammarCache;
 
 namespace {
 
@@ -62,8 +62,45 @@ Result<std::vector<constrain::Tool>> choose(const json::Value::Array& tools,
   return chosen;
 }
 
-std::shared_ptr<const CompiledGrammar> compiled(std::shared_ptr<const Grammar> grammar) {
-  return std::make_shared<const CompiledGrammar>(std::move(grammar));
+using Outcome = GrammarCache::Outcome;
+
+// What the calls of an answer may be.
+Outcome compile_calls(const AnswerArguments& arguments, const json::Value::Array& tools,
+                      const constrain::ControlTokens& tokens, GrammarCache& grammars) {
+  G4_ASSIGN_OR_RETURN(const auto chosen, choose(tools, arguments.tool_choice));
+  const auto count =
+      arguments.one_call ? constrain::CallCount::kOne : constrain::CallCount::kOneOrMore;
+  const std::string kind =
+      str_cat(arguments.one_call ? "call" : "calls", " with choice ", arguments.tool_choice);
+  auto grammar = grammars.get(kind, json::dump(tools),
+                              [&] { return grammar_of_calls(chosen, tokens, count); });
+  return grammar.ok() ? grammar : grammar.error().with_context(arguments.tools);
+}
+
+Outcome compile_schema(const std::string& path, GrammarCache& grammars) {
+  G4_ASSIGN_OR_RETURN(const json::Value schema, read_json(path));
+  auto grammar = grammars.get("schema", json::dump(schema),
+                              [&] { return constrain::grammar_of_schema(schema, {}); });
+  return grammar.ok() ? grammar : grammar.error().with_context(path);
+}
+
+Outcome compile_ebnf(const std::string& path, GrammarCache& grammars) {
+  G4_ASSIGN_OR_RETURN(const std::string text, io::read_file(path, kMaxFileBytes));
+  auto grammar = grammars.get("ebnf", text, [&] { return constrain::grammar_of_ebnf(text); });
+  return grammar.ok() ? grammar : grammar.error().with_context(path);
+}
+
+Outcome compile_regex(const std::string& regex, GrammarCache& grammars) {
+  auto grammar = grammars.get("regex", regex, [&] { return constrain::grammar_of_regex(regex); });
+  return grammar.ok() ? grammar : grammar.error().with_context("--regex");
+}
+
+// What the content of an answer may be; null: any text.
+Outcome compile_content(const AnswerArguments& arguments, GrammarCache& grammars) {
+  if (!arguments.schema.empty()) return compile_schema(arguments.schema, grammars);
+  if (!arguments.grammar.empty()) return compile_ebnf(arguments.grammar, grammars);
+  if (!arguments.regex.empty()) return compile_regex(arguments.regex, grammars);
+  return Outcome(nullptr);
 }
 
 }  // namespace
@@ -107,57 +144,46 @@ void add_answer_arguments(CLI::App& command, AnswerArguments& arguments) {
 }
 
 Result<AnswerForm> AnswerForm::load(const AnswerArguments& arguments,
-                                    const text::Tokenizer& tokenizer) {
+                                    const text::Tokenizer& tokenizer, GrammarCache& grammars) {
   AnswerForm form;
   if (!arguments.tools.empty()) {
     G4_ASSIGN_OR_RETURN(form.tools_, read_tools(arguments.tools));
     form.reads_calls_ = arguments.tool_choice != "none";
+    const auto call = tokenizer.added_token(constrain::kCallBegin);
+    if (!form.reads_calls_ && call) form.suppressed_.push_back(*call);
   }
-  if (!form.reads_calls_ && arguments.schema.empty() && arguments.grammar.empty() &&
-      arguments.regex.empty() && !arguments.think_tokens)
-    return form;
+  G4_ASSIGN_OR_RETURN(auto content, compile_content(arguments, grammars));
+  if (!form.reads_calls_ && content == nullptr && !arguments.think_tokens) return form;
 
   auto result = std::make_shared<Compiled>();
   result->index = constrain::VocabularyIndex::build(tokenizer);
   G4_ASSIGN_OR_RETURN(result->tokens, constrain::ControlTokens::find(tokenizer, *result->index));
-  if (arguments.think_tokens) result->options.thinking_budget = *arguments.think_tokens;
+  AnswerOptions& options = result->options;
+  if (arguments.think_tokens) options.thinking_budget = *arguments.think_tokens;
+  options.content = std::move(content);
   if (form.reads_calls_) {
-    G4_ASSIGN_OR_RETURN(const auto chosen, choose(form.tools_, arguments.tool_choice));
-    auto grammar = grammar_of_calls(
-        chosen, *result->tokens,
-        arguments.one_call ? constrain::CallCount::kOne : constrain::CallCount::kOneOrMore);
-    if (!grammar.ok()) return grammar.error().with_context(arguments.tools);
-    result->options.calls = compiled(std::move(grammar).value());
-    if (arguments.tool_choice != "auto") result->options.choice = constrain::Calls::kForced;
-  }
-  if (!arguments.schema.empty()) {
-    G4_ASSIGN_OR_RETURN(const json::Value schema, read_json(arguments.schema));
-    auto grammar = constrain::grammar_of_schema(schema, {});
-    if (!grammar.ok()) return grammar.error().with_context(arguments.schema);
-    result->options.content = compiled(std::move(grammar).value());
-  }
-  if (!arguments.grammar.empty()) {
-    G4_ASSIGN_OR_RETURN(const std::string text, io::read_file(arguments.grammar, kMaxFileBytes));
-    auto grammar = constrain::grammar_of_ebnf(text);
-    if (!grammar.ok()) return grammar.error().with_context(arguments.grammar);
-    result->options.content = compiled(std::move(grammar).value());
-  }
-  if (!arguments.regex.empty()) {
-    auto grammar = constrain::grammar_of_regex(arguments.regex);
-    if (!grammar.ok()) return grammar.error().with_context("--regex");
-    result->options.content = compiled(std::move(grammar).value());
+    G4_ASSIGN_OR_RETURN(options.calls,
+                        compile_calls(arguments, form.tools_, *result->tokens, grammars));
+    if (arguments.tool_choice != "auto") options.choice = constrain::Calls::kForced;
   }
   form.compiled_ = std::move(result);
   return form;
 }
 
-std::shared_ptr<TokenConstraint> AnswerForm::constraint(bool thinking, bool after_results) const {
+std::shared_ptr<TokenConstraint> AnswerForm::constraint(const AnswerStart& start) const {
   if (compiled_ == nullptr) return nullptr;
   AnswerOptions options = compiled_->options;
-  options.thinking = thinking ? constrain::Thinking::kOn : constrain::Thinking::kOff;
-  if (after_results) options.choice = constrain::Calls::kAuto;
+  options.thinking = start.thinking ? constrain::Thinking::kOn : constrain::Thinking::kOff;
+  options.in_thought = start.in_thought;
+  if (start.after_results) options.choice = constrain::Calls::kAuto;
   return std::make_shared<AnswerConstraint>(compiled_->tokens, compiled_->index,
                                             std::move(options));
+}
+
+std::shared_ptr<TokenConstraint> AnswerForm::raw_constraint() const {
+  if (compiled_ == nullptr || compiled_->options.content == nullptr) return nullptr;
+  return std::make_shared<AnswerConstraint>(compiled_->tokens, compiled_->index,
+                                            AnswerOptions{.content = compiled_->options.content});
 }
 
 }  // namespace gemma4::apps

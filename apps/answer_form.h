@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/token_constraint.h"
@@ -14,6 +15,9 @@
 
 namespace CLI {
 class App;
+}
+namespace gemma4::constrain {
+class GrammarCache;
 }
 
 namespace gemma4::apps {
@@ -31,13 +35,20 @@ struct AnswerArguments {
 };
 void add_answer_arguments(CLI::App& command, AnswerArguments& arguments);
 
+// Where an answer begins.
+struct AnswerStart {
+  bool thinking = false;       // it may have thoughts
+  bool in_thought = false;     // the prompt ends within one
+  bool after_results = false;  // it follows results of calls
+};
+
 // Immutable; copies share their tables.
 class AnswerForm {
  public:
-  // Reads and compiles what the arguments name. Errors name the file, and for a schema the keyword
-  // and its place that cannot be enforced.
-  static Result<AnswerForm> load(const AnswerArguments& arguments,
-                                 const text::Tokenizer& tokenizer);
+  // Reads what the arguments name and compiles it, unless `grammars` has it already. Errors name
+  // the file, and for a schema the keyword and its place that cannot be enforced.
+  static Result<AnswerForm> load(const AnswerArguments& arguments, const text::Tokenizer& tokenizer,
+                                 constrain::GrammarCache& grammars);
 
   // Declarations for the prompt.
   const json::Value::Array& tools() const { return tools_; }
@@ -45,12 +56,18 @@ class AnswerForm {
   bool reads_calls() const { return reads_calls_; }
   // For one answer; null when anything may come. A call is only forced in the first answer, not in
   // what the model says to results.
-  std::shared_ptr<TokenConstraint> constraint(bool thinking, bool after_results) const;
+  std::shared_ptr<TokenConstraint> constraint(const AnswerStart& start) const;
+  // The same for text without the chat format: the content's grammar alone.
+  std::shared_ptr<TokenConstraint> raw_constraint() const;
+  // Tokens that are never sampled, which costs less than a constraint: with tools that must not be
+  // called, the one that begins a call.
+  const std::vector<text::TokenId>& suppressed() const { return suppressed_; }
 
  private:
   struct Compiled;
   json::Value::Array tools_;
   bool reads_calls_ = false;
+  std::vector<text::TokenId> suppressed_;
   std::shared_ptr<const Compiled> compiled_;  // null: no constraint
 };
 

@@ -140,6 +140,7 @@ class Chat {
       return true;
     }
     last_ = answer.value().stats;
+    if (answer.value().error) fail(answer.value().error->with_context("the answer breaks off"));
     if (answer.value().finish == engine::FinishReason::kLength)
       std::printf("(cut: the context or --max-tokens is reached; /new starts afresh)\n\n");
     if (answer.value().finish == engine::FinishReason::kCancelled) std::printf("(stopped)\n\n");

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "chat/effort.h"
 #include "chat/tokens.h"
+#include "constrain/grammar_cache.h"
 
 namespace gemma4::apps {
 namespace {
@@ -38,7 +39,11 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
-  G4_ASSIGN_OR_RETURN(AnswerForm form, AnswerForm::load(arguments.answer, *model.tokenizer));
+  constrain::GrammarCache grammars;
+  G4_ASSIGN_OR_RETURN(AnswerForm form,
+                      AnswerForm::load(arguments.answer, *model.tokenizer, grammars));
+  sampling.suppress_tokens.insert(sampling.suppress_tokens.end(), form.suppressed().begin(),
+                                  form.suppressed().end());
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
   std::unique_ptr<Conversation> conversation(
       new Conversation(std::move(model), std::move(engine), std::move(sampling), arguments.sampling,
@@ -105,16 +110,17 @@ Result<Answer> Conversation::respond(std::vector<chat::Message> messages, const 
       .continue_after_results = true};
   G4_ASSIGN_OR_RETURN(const std::vector<chat::PromptPart> prompt,
                       chat::render(messages, options, form_.tools()));
+  const AnswerStart start{.thinking = thinking_,
+                          .in_thought = chat::ends_in_thought(prompt),
+                          .after_results = messages.back().role == "tool"};
   chat::ParserOptions reading{
-      .start = chat::ends_in_thought(prompt) ? chat::ParserOptions::Start::kReasoning
-                                             : chat::ParserOptions::Start::kContent,
+      .start = start.in_thought ? chat::ParserOptions::Start::kReasoning
+                                : chat::ParserOptions::Start::kContent,
       .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
       .tools = form_.tools()};
-  const bool after_results = messages.back().role == "tool";
   AnswerReader reader(model_, markers_, Reading::kChat, std::move(reading), stop_strings_, sink);
-  G4_ASSIGN_OR_RETURN(Answer answer,
-                      generate(chat::encode(*model_.tokenizer, prompt),
-                               form_.constraint(thinking_, after_results), reader, stop));
+  G4_ASSIGN_OR_RETURN(Answer answer, generate(chat::encode(*model_.tokenizer, prompt),
+                                              form_.constraint(start), reader, stop));
   for (chat::ToolCall& call : answer.message.tool_calls) call.id = str_cat("call_", ++num_calls_);
   messages.push_back(answer.message);
   messages_ = std::move(messages);
@@ -128,7 +134,7 @@ Result<Answer> Conversation::complete(const std::string& prompt, const AnswerSin
   if (ids.empty() || ids.front() != bos)
     ids.insert(ids.begin(), bos);  // a prompt starts with it exactly once
   AnswerReader reader(model_, markers_, Reading::kRaw, {}, stop_strings_, sink);
-  return generate(std::move(ids), nullptr, reader, stop);
+  return generate(std::move(ids), form_.raw_constraint(), reader, stop);
 }
 
 Result<Answer> Conversation::generate(std::vector<int32_t> prompt,
@@ -152,6 +158,7 @@ Result<Answer> Conversation::generate(std::vector<int32_t> prompt,
     G4_ASSIGN_OR_RETURN(const std::vector<engine::Event> events, engine_->step());
     for (const engine::Event& event : events) {
       if (event.finish) answer.finish = *event.finish;
+      if (event.error) answer.error = event.error;
       if (!event.token || stopped_by_text) continue;
       if (answer.stats.completion_tokens == 0) answer.stats.prompt_seconds = seconds_since(start);
       if (answer.finish != engine::FinishReason::kStop || !event.finish)
@@ -162,7 +169,10 @@ Result<Answer> Conversation::generate(std::vector<int32_t> prompt,
   }
   reader.finish();
   answer.message = reader.message();
-  if (stopped_by_text) answer.finish = engine::FinishReason::kStop;
+  if (stopped_by_text) {
+    answer.finish = engine::FinishReason::kStop;
+    answer.error.reset();
+  }
   answer.stats.reused_tokens = engine_->reused_tokens();
   answer.stats.generate_seconds = seconds_since(start) - answer.stats.prompt_seconds;
   cached_ = id;

@@ -36,9 +36,10 @@ struct AnswerStats {
 struct Answer {
   chat::Message message;  // an assistant's; its calls have ids
   engine::FinishReason finish = engine::FinishReason::kStop;
+  std::optional<Error> error;  // with kError: why the answer does not have the form it must have
   AnswerStats stats;
 };
-// As the OpenAI API has it: "stop", "length", "tool_calls"; "cancelled" besides.
+// As the OpenAI API has it: "stop", "length", "tool_calls"; "cancelled" and "error" besides.
 std::string_view finish_reason(const Answer& answer);
 
 // Asked before every step; true stops the answer.
@@ -50,13 +51,15 @@ class Conversation {
   static Result<std::unique_ptr<Conversation>> create(ConversationArguments arguments);
 
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
-  // history, also when the answer was stopped; after an error the history is as before.
+  // history, also when the answer was stopped or broke off; after an error the history is as
+  // before.
   Result<Answer> ask(const std::string& text, const AnswerSink& sink, const StopQuestion& stop);
   // Gives the results of the last answer's calls, one for each in its order, and streams what the
   // model makes of them. History as with ask().
   Result<Answer> answer_calls(const std::vector<std::string>& results, const AnswerSink& sink,
                               const StopQuestion& stop);
-  // Continues `prompt` as raw text, without the chat format and the history.
+  // Continues `prompt` as raw text, without the chat format and the history; of the form, what is
+  // said about the content holds.
   Result<Answer> complete(const std::string& prompt, const AnswerSink& sink,
                           const StopQuestion& stop);
 

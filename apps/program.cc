@@ -75,7 +75,7 @@ int run_program(int argc, const char* const* argv) {
       return fail({ErrorCode::kIo, "cannot write to standard output"});
     return code;
   } catch (const std::bad_alloc&) {
-    return fail({ErrorCode::kResourceExhausted, "out of memory; a smaller --ctx needs less"});
+    return fail({ErrorCode::kResourceExhausted, "out of memory"});
   } catch (const std::exception& error) {  // third-party code; ours does not throw
     return fail({ErrorCode::kIo, error.what()});
   }

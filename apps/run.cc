@@ -156,6 +156,7 @@ Status run(const Arguments& arguments) {
         static_cast<long long>(answer.stats.completion_tokens));
   if (answer.finish == engine::FinishReason::kCancelled)
     return Error{ErrorCode::kCancelled, "interrupted"};
+  if (answer.error) return answer.error->with_context("the answer breaks off");
   return {};
 }
 
@@ -170,13 +171,16 @@ Command add_run(CLI::App& app) {
   add_system_argument(*command, arguments->conversation.system);
   command->add_flag("--think", arguments->conversation.think,
                     "Think before the answer; the thought goes to stderr");
-  command->add_flag("--raw", arguments->raw, "Continue the text as it is, without the chat format");
+  auto* raw = command->add_flag("--raw", arguments->raw,
+                                "Continue the text as it is, without the chat format");
   command->add_flag("--json", arguments->json,
                     "Print JSON: the answer as the OpenAI API has it, usage, timings");
   add_answer_arguments(*command, arguments->conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);
   add_sampling_arguments(*command, arguments->conversation.sampling);
   add_engine_arguments(*command, arguments->conversation.engine);
+  for (const char* of_chat : {"--system", "--think", "--think-tokens", "--effort", "--tools"})
+    raw->excludes(of_chat);
   return [arguments] { return exit_code(run(*arguments)); };
 }
 

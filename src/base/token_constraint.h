@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+
+#include "base/result.h"
 
 namespace gemma4 {
 
@@ -13,12 +16,15 @@ class TokenConstraint {
   virtual ~TokenConstraint() = default;
 
   // Clears the bits of ids that may not come next. `bits` arrives all set: id i is bit i % 32 of
-  // word i / 32. At least one id stays allowed unless finished().
+  // word i / 32. At least one id stays allowed unless failure() says why not.
   virtual void mask(std::span<uint32_t> bits) = 0;
   // Takes the id that was sampled; it was allowed.
   virtual void accept(int32_t id) = 0;
   // The answer is complete: nothing but a stop token may follow.
   virtual bool finished() const = 0;
+  // Why the answer cannot go on in its form; asked after mask() and accept(). Nothing is sampled
+  // any more then, and what was generated so far does not have the form.
+  virtual std::optional<Error> failure() const { return std::nullopt; }
 };
 
 }  // namespace gemma4

@@ -77,11 +77,49 @@ TEST_F(AnswerConstraintTest, ContentOfASchema) {
   EXPECT_TRUE(json.finished());
   EXPECT_FALSE(allows(json, tokenizer().encode("x")[0]));
   EXPECT_TRUE(accepts(json, "<turn|>"));
-  EXPECT_FALSE(json.broken());
+  EXPECT_FALSE(json.failure());
+}
+
+TEST_F(AnswerConstraintTest, AForbiddenTokenIsAFailure) {
   AnswerConstraint wrong = constraint({.content = schema("true")});
   wrong.accept(tokenizer().encode("x")[0]);
-  EXPECT_TRUE(wrong.broken());
-  EXPECT_TRUE(allows(wrong, id("<eos>")));
+  ASSERT_TRUE(wrong.failure());
+  EXPECT_EQ(wrong.failure()->code, ErrorCode::kInvalidData);
+  EXPECT_FALSE(allows(wrong, id("<eos>")));
+  EXPECT_FALSE(wrong.finished());
+}
+
+TEST_F(AnswerConstraintTest, ADeadEndIsAFailure) {
+  GrammarBuilder grammar;  // "a", then a control token that this vocabulary does not have
+  const RuleId root = grammar.add_rule("root");
+  grammar.accept(grammar.symbol(grammar.bytes(grammar.start(root), "a"), index_->size() + 1));
+  AnswerConstraint dead =
+      constraint({.content = std::make_shared<CompiledGrammar>(grammar.build(root).value())});
+  EXPECT_TRUE(accepts(dead, "a"));
+  EXPECT_FALSE(dead.failure());
+  EXPECT_FALSE(allows(dead, id("<eos>")));
+  ASSERT_TRUE(dead.failure());
+  EXPECT_EQ(dead.failure()->code, ErrorCode::kUnsupported);
+  EXPECT_THAT(dead.failure()->message, HasSubstr("dead end"));
+}
+
+// Twice as many readings with every byte, none of which is the same as another.
+std::shared_ptr<const CompiledGrammar> twofold_at_every_byte() {
+  GrammarBuilder grammar;
+  const RuleId root = grammar.add_rule("root");
+  const StateId again = grammar.bytes(grammar.start(root), "a");
+  for (const char* end : {"b", "c"}) grammar.accept(grammar.bytes(grammar.call(again, root), end));
+  grammar.accept(again);
+  return std::make_shared<CompiledGrammar>(grammar.build(root).value());
+}
+
+TEST_F(AnswerConstraintTest, TooManyStatesAreAFailure) {
+  AnswerConstraint many = constraint({.content = twofold_at_every_byte()});
+  for (int i = 0; i < 30 && !many.failure(); ++i)
+    if (allows(many, tokenizer().encode("a")[0])) many.accept(tokenizer().encode("a")[0]);
+  ASSERT_TRUE(many.failure());
+  EXPECT_EQ(many.failure()->code, ErrorCode::kResourceExhausted);
+  EXPECT_FALSE(many.finished());
 }
 
 TEST_F(AnswerConstraintTest, TheGrammarWaitsForTheThought) {
@@ -110,6 +148,66 @@ TEST_F(AnswerConstraintTest, TheBudgetEndsTheThought) {
   EXPECT_TRUE(accepts(cut, "\n"));
   EXPECT_FALSE(allows(cut, word));
   EXPECT_TRUE(accepts(cut, "<channel|>true<turn|>"));
+}
+
+TEST_F(AnswerConstraintTest, TheLabelOfAThoughtIsNotCounted) {
+  AnswerConstraint cut = constraint({.thinking = Thinking::kOn, .thinking_budget = 1});
+  EXPECT_TRUE(accepts(cut, "<|channel>thought\n"));
+  const TokenId word = tokenizer().encode("a")[0];
+  EXPECT_TRUE(allows(cut, word));
+  cut.accept(word);
+  EXPECT_FALSE(allows(cut, word));
+  EXPECT_TRUE(accepts(cut, "\n<channel|>answer"));
+  EXPECT_FALSE(cut.failure());
+}
+
+TEST_F(AnswerConstraintTest, WithoutABudgetTheThoughtIsEmpty) {
+  AnswerConstraint none = constraint({.thinking = Thinking::kOn, .thinking_budget = 0});
+  none.accept(id("<|channel>"));
+  for (const TokenId forced : tokenizer().encode("thought\n<channel|>")) {
+    std::vector<uint32_t> bits(index_->num_words(), ~0U);
+    none.mask(bits);
+    int allowed = 0;
+    for (const uint32_t word : bits) allowed += __builtin_popcount(word);
+    EXPECT_EQ(allowed, 1);
+    ASSERT_TRUE(allows(none, forced));
+    none.accept(forced);
+  }
+  EXPECT_FALSE(allows(none, id("<|channel>")));  // nor any other
+  EXPECT_TRUE(accepts(none, "Yes.<turn|>"));
+}
+
+TEST_F(AnswerConstraintTest, ABudgetIsOfAllThoughtsTogether) {
+  AnswerConstraint two = constraint({.thinking = Thinking::kOn, .thinking_budget = 3});
+  const TokenId word = tokenizer().encode("a")[0];
+  EXPECT_TRUE(accepts(two, "<|channel>thought\naa<channel|>First. <|channel>thought\n"));
+  EXPECT_TRUE(allows(two, word));
+  two.accept(word);
+  EXPECT_FALSE(allows(two, word));
+  EXPECT_TRUE(accepts(two, "\n<channel|>Second. "));
+  EXPECT_FALSE(allows(two, id("<|channel>")));
+}
+
+TEST_F(AnswerConstraintTest, AnAnswerMayBeginWithinAThought) {
+  AnswerConstraint inside = constraint(
+      {.thinking = Thinking::kOn, .in_thought = true, .content = schema(R"({"type":"null"})")});
+  EXPECT_FALSE(allows(inside, id("<|channel>")));
+  EXPECT_FALSE(allows(inside, id("<turn|>")));
+  EXPECT_TRUE(accepts(inside, "some {text}<channel|>null<turn|>"));
+  EXPECT_TRUE(inside.finished());
+
+  AnswerConstraint short_one =
+      constraint({.thinking = Thinking::kOn, .in_thought = true, .thinking_budget = 1});
+  const TokenId word = tokenizer().encode("a")[0];
+  EXPECT_TRUE(allows(short_one, word));
+  short_one.accept(word);
+  EXPECT_FALSE(allows(short_one, word));
+  EXPECT_TRUE(accepts(short_one, "\n<channel|>text"));
+
+  AnswerConstraint none =
+      constraint({.thinking = Thinking::kOn, .in_thought = true, .thinking_budget = 0});
+  EXPECT_FALSE(allows(none, word));
+  EXPECT_TRUE(accepts(none, "<channel|>text"));  // the prompt ends its line
 }
 
 TEST_F(AnswerConstraintTest, CallsWhereTheModelBeginsThem) {

@@ -8,12 +8,9 @@ Result<std::shared_ptr<const ControlTokens>> ControlTokens::find(const text::Tok
                                                                  const VocabularyIndex& index) {
   auto tokens = std::make_shared<ControlTokens>();
   const std::pair<std::string_view, text::TokenId*> wanted[] = {
-      {"<|tool_call>", &tokens->call_begin},
-      {"<tool_call|>", &tokens->call_end},
-      {"<|\"|>", &tokens->quote},
-      {"<|channel>", &tokens->channel_begin},
-      {"<channel|>", &tokens->channel_end},
-      {"<eos>", &tokens->stops.emplace_back()},
+      {kCallBegin, &tokens->call_begin},    {"<tool_call|>", &tokens->call_end},
+      {"<|\"|>", &tokens->quote},           {"<|channel>", &tokens->channel_begin},
+      {"<channel|>", &tokens->channel_end}, {"<eos>", &tokens->stops.emplace_back()},
   };
   for (const auto& [content, place] : wanted) {
     const auto id = tokenizer.added_token(content);
@@ -29,6 +26,7 @@ Result<std::shared_ptr<const ControlTokens>> ControlTokens::find(const text::Tok
   if (newline.size() != 1)
     return Error{ErrorCode::kUnsupported, "the vocabulary has no token for a line break"};
   tokens->newline = newline[0];
+  tokens->thought_label = tokenizer.encode(kThoughtLabel, text::Tokenizer::AddedTokens::kIgnore);
   tokens->ordinary.assign(index.num_words(), 0);
   for (text::TokenId id = 0; id < index.size(); ++id)
     if (!index.bytes(id).empty()) tokens->ordinary[static_cast<size_t>(id) / 32] |= 1U << (id % 32);

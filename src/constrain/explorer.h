@@ -24,6 +24,7 @@ class Registers {
   Registers() { find({}); }
   const std::vector<uint32_t>& words(uint32_t id) const { return sets_[id]; }
   uint32_t find(std::vector<uint32_t> words);
+  size_t bytes() const;  // of memory, roughly
 
  private:
   std::vector<std::vector<uint32_t>> sets_;
@@ -68,6 +69,7 @@ class Explorer {
   bool crowded() const { return configs_.size() > kManyConfigs || nodes_.size() > kManyNodes; }
   // True once something was treated as impossible because it would have taken too many states.
   bool over_budget() const { return over_budget_; }
+  size_t bytes() const;  // of memory, roughly
   // The configuration here that equals `config` there. Both must run the same grammar.
   ConfigId adopt(const Explorer& other, ConfigId config);
 

@@ -110,6 +110,9 @@ struct Grammar {
   std::vector<std::vector<uint32_t>> masks;
   std::vector<StateId> rule_starts;
   RuleId root = 0;
+
+  // Memory that it holds.
+  size_t bytes() const;
 };
 
 // Whether `operation` passes on `registers`, where missing words are zeros; if so, changes them.

@@ -29,6 +29,8 @@ class CompiledGrammar : public std::enable_shared_from_this<CompiledGrammar> {
   const std::shared_ptr<const Grammar>& grammar() const { return grammar_; }
   // An explorer for one thread; it comes back here when the last copy of the pointer goes.
   std::shared_ptr<Explorer> borrow() const;
+  // Memory that it holds now, explorers that are lent left out.
+  size_t bytes() const;
 
  private:
   static constexpr size_t kMostIdle = 1;  // of up to 20 MB

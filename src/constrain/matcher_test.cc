@@ -6,7 +6,6 @@
 #include <random>
 
 #include "constrain/ebnf.h"
-#include "constrain/grammar_cache.h"
 #include "constrain/schema_grammar.h"
 #include "constrain/testing.h"
 
@@ -175,31 +174,6 @@ TEST(Matcher, LongTextsDoNotFillTheMemory) {
   EXPECT_TRUE(deep.is_done());
   Matcher again = start;
   EXPECT_TRUE(again.accept_bytes("[]"));
-}
-
-TEST(GrammarCache, KeepsTheLastUsed) {
-  GrammarCache cache(2);
-  int compilations = 0;
-  const auto get = [&](const std::string& schema) {
-    return cache
-        .get("schema", schema,
-             [&] {
-               ++compilations;
-               return grammar_of_schema(json::parse(schema).value(), {});
-             })
-        .ok();
-  };
-  EXPECT_TRUE(get("true"));
-  EXPECT_TRUE(get("{}"));
-  EXPECT_TRUE(get("true"));
-  EXPECT_EQ(compilations, 2);
-  EXPECT_TRUE(get(R"({"type":"null"})"));  // {} goes
-  EXPECT_TRUE(get("true"));
-  EXPECT_EQ(compilations, 3);
-  EXPECT_TRUE(get("{}"));
-  EXPECT_EQ(compilations, 4);
-  EXPECT_FALSE(get("false"));
-  EXPECT_EQ(cache.size(), 2U);
 }
 
 }  // namespace

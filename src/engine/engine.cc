@@ -56,6 +56,8 @@ std::string_view name_of(FinishReason reason) {
       return "length";
     case FinishReason::kCancelled:
       return "cancelled";
+    case FinishReason::kError:
+      return "error";
   }
   return "?";
 }
@@ -233,7 +235,7 @@ void Engine::finish_cancelled(std::vector<Event>& events) {
   }
 }
 
-std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) const {
+std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) {
   const Request& request = sequence.request;
   const auto& stops = request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), sequence.tokens.back()) != stops.end())
@@ -244,12 +246,15 @@ std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) cons
   return std::nullopt;
 }
 
-SampledToken Engine::next_token(const Sequence& sequence, StepLogits& logits, size_t row) {
+// Nothing when the constraint has failed.
+std::optional<SampledToken> Engine::next_token(const Sequence& sequence, StepLogits& logits,
+                                               size_t row) {
   const Request& request = sequence.request;
   std::span<const uint32_t> allowed;
   if (request.constraint != nullptr) {
     allowed_.assign((logits.vocab_size() + 31) / 32, ~0u);
     request.constraint->mask(allowed_);
+    if (request.constraint->failure()) return std::nullopt;
     allowed = allowed_;
   }
   const std::span<const int32_t> tokens(sequence.tokens);
@@ -260,7 +265,16 @@ SampledToken Engine::next_token(const Sequence& sequence, StepLogits& logits, si
     token = sample(logits.whole(row), request.sampling, tokens.first(request.prompt.size()),
                    tokens.subspan(request.prompt.size()), position, allowed);
   if (request.constraint != nullptr) request.constraint->accept(token->id);
-  return *token;
+  return token;
+}
+
+// Takes one more token; the event that says so.
+Event Engine::advance(Sequence& sequence, StepLogits& logits, size_t row) {
+  Event event{.sequence = sequence.id, .token = next_token(sequence, logits, row)};
+  if (event.token) sequence.tokens.push_back(event.token->id);
+  if (sequence.request.constraint != nullptr) event.error = sequence.request.constraint->failure();
+  event.finish = event.error ? FinishReason::kError : finish_reason(sequence);
+  return event;
 }
 
 Engine::Outputs Engine::run_forward(const model::StepInputs& inputs) {
@@ -328,11 +342,8 @@ Result<std::vector<Event>> Engine::step() {
     Sequence& sequence = running_[entry.index];
     cache_.commit(sequence.kv, entry.num_tokens);
     if (!entry.wants_logits) continue;
-    const SampledToken token = next_token(sequence, logits, row++);
-    sequence.tokens.push_back(token.id);
-    const auto reason = finish_reason(sequence);
-    events.push_back({sequence.id, token, reason});
-    if (reason) finished.push_back(entry.index);
+    events.push_back(advance(sequence, logits, row++));
+    if (events.back().finish) finished.push_back(entry.index);
   }
   std::sort(finished.rbegin(), finished.rend());  // from the back, so that indexes stay valid
   for (const size_t index : finished) finish(index);

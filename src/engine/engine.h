@@ -53,13 +53,15 @@ struct Request {
   std::optional<SequenceId> continue_from;
 };
 
-enum class FinishReason { kStop, kLength, kCancelled };
-std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
+// kError: the constraint failed; what was generated does not have its form.
+enum class FinishReason { kStop, kLength, kCancelled, kError };
+std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled", "error"
 
 struct Event {
   SequenceId sequence = 0;
-  std::optional<SampledToken> token;   // absent when it was cancelled
+  std::optional<SampledToken> token;   // absent if cancelled, or failed before it
   std::optional<FinishReason> finish;  // on the last event; a stop token comes with it
+  std::optional<Error> error = {};     // with kError: the constraint's
 };
 
 class Engine {
@@ -118,10 +120,11 @@ class Engine {
   Outputs run_forward(const model::StepInputs& inputs);
   Outputs replay_forward(const model::StepInputs& inputs);
   Result<StepLogits> forward(const model::Batch& batch);
-  SampledToken next_token(const Sequence& sequence, StepLogits& logits, size_t row);
+  std::optional<SampledToken> next_token(const Sequence& sequence, StepLogits& logits, size_t row);
+  Event advance(Sequence& sequence, StepLogits& logits, size_t row);
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
-  std::optional<FinishReason> finish_reason(const Sequence& sequence) const;
+  static std::optional<FinishReason> finish_reason(const Sequence& sequence);
 
   std::shared_ptr<const model::Model> model_;
   EngineOptions options_;

@@ -289,5 +289,59 @@ TEST(Engine, AConstraintBindsItsRequestOnly) {
   EXPECT_TRUE(free_left_the_sevens);
 }
 
+// Breaks off before or behind the token number `count`.
+class Failing : public TokenConstraint {
+ public:
+  Failing(int count, bool before) : left_(count), before_(before) {}
+  void mask(std::span<uint32_t> bits) override {
+    if (before_ && left_ == 1) fail(), std::fill(bits.begin(), bits.end(), 0);
+  }
+  void accept(int32_t) override {
+    if (--left_ == 0) fail();
+  }
+  bool finished() const override { return failure_.has_value(); }
+  std::optional<Error> failure() const override { return failure_; }
+
+ private:
+  void fail() { failure_ = {ErrorCode::kUnsupported, "a dead end"}; }
+
+  int left_;
+  bool before_;
+  std::optional<Error> failure_;
+};
+
+TEST(Engine, AFailedConstraintEndsItsRequestWithAnError) {
+  const auto engine = make({.context_tokens = 100, .max_sequences = 3});
+  for (const bool before : {true, false}) {
+    const SequenceId broken = engine
+                                  ->submit({.prompt = prompt(9),
+                                            .max_tokens = 4,  // the error has the last word
+                                            .keep = true,
+                                            .constraint = std::make_shared<Failing>(4, before)})
+                                  .value();
+    const SequenceId other = engine->submit({.prompt = prompt(9), .max_tokens = 20}).value();
+    std::vector<Event> events;
+    std::map<SequenceId, Outcome> outcomes;
+    while (engine->has_work()) {
+      events = engine->step().value();
+      note(events, outcomes);
+      for (const Event& event : events) {
+        EXPECT_EQ(event.error.has_value(), event.finish == FinishReason::kError);
+        if (event.error) {
+          EXPECT_EQ(event.error->message, "a dead end");
+        }
+      }
+    }
+    EXPECT_EQ(outcomes[broken].reason, FinishReason::kError);
+    EXPECT_EQ(outcomes[broken].tokens, before ? 3 : 4);
+    EXPECT_EQ(outcomes[other].tokens, 20);
+    // What it left can be continued.
+    engine->submit({.prompt = prompt(20), .max_tokens = 2, .continue_from = broken}).value();
+    drain(*engine);
+    EXPECT_EQ(engine->reused_tokens(), 9);
+  }
+  EXPECT_EQ(name_of(FinishReason::kError), "error");
+}
+
 }  // namespace
 }  // namespace gemma4::engine

@@ -75,20 +75,16 @@ void Explorer::visit(NodeId node) {
   work_.push_back(node);
 }
 
-bool Explorer::too_much() const {
-  return work_left_ == 0 || found_.size() > kMostTops || nodes_.size() > kMostNodes ||
-         tops_.size() + found_.size() > kMostStoredTops ||
-         registers_.num_words() > kMostRegisterWords;
-}
-
 // Follows all moves without input from the nodes that wait in work_. False, with nothing found, if
 // that is too much.
 bool Explorer::close() {
-  while (!work_.empty() && !too_much()) {
+  while (!work_.empty()) {
     const NodeId id = work_.back();
     work_.pop_back();
     const Grammar::State& state = state_of(id);
-    spend(1 + state.jumps_end - state.jumps_begin);
+    work_left_ -= 1 + state.jumps_end - state.jumps_begin;
+    if (work_left_ <= 0 || found_.size() > kMostTops || nodes_.size() > kMostNodes)
+      return give_up();
     if (state.bytes_begin != state.bytes_end || state.symbols_begin != state.symbols_end)
       found_.push_back(id);
     if (state.accepts) {
@@ -99,9 +95,14 @@ bool Explorer::close() {
         visit(below);
       }
     }
-    for (uint32_t i = state.jumps_begin; i < state.jumps_end; ++i) follow(id, grammar_->jumps[i]);
+    for (uint32_t i = state.jumps_begin; i < state.jumps_end && work_left_ > 0; ++i)
+      follow(id, grammar_->jumps[i]);
   }
-  if (work_.empty() && !too_much()) return true;
+  const bool fits = work_left_ > 0 && tops_.size() + found_.size() <= kMostStoredTops;
+  return fits || give_up();
+}
+
+bool Explorer::give_up() {
   over_budget_ = true;
   work_.clear();
   found_.clear();
@@ -129,7 +130,8 @@ void Explorer::follow(NodeId id, const Grammar::Jump& jump) {
 
 bool Explorer::apply(std::span<const Operation> operations, uint32_t& registers) {
   std::vector<uint32_t> values = registers_.words(registers);
-  spend(values.size());
+  work_left_ -= static_cast<int64_t>(values.size() / 16);
+  if (registers_.num_words() > kMostRegisterWords) work_left_ = 0;
   for (const Operation& operation : operations)
     if (!apply_operation(*grammar_, operation, values)) return false;
   registers = registers_.find(std::move(values));
@@ -174,21 +176,20 @@ ConfigId Explorer::expand(ConfigId config, uint8_t byte) {
     rows_[config] = row_storage_.back().data();
   }
   ++round_;
-  for (size_t t = configs_[config].tops_begin; t < configs_[config].tops_end; ++t)
-    look_up_bytes(nodes_[tops_[t]], byte);
+  const size_t tops_end = configs_[config].tops_end;
+  for (size_t t = configs_[config].tops_begin; t < tops_end && work_left_ > 0; ++t) {
+    const Node node = nodes_[tops_[t]];
+    const Grammar::State& state = grammar_->states[node.state];
+    work_left_ -= state.bytes_end - state.bytes_begin;
+    for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
+      const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
+      if (edge.first <= byte && byte <= edge.last)
+        visit(find_node({edge.next, node.registers, node.below}));
+    }
+  }
   if (!close()) return kDeadConfig;
   const ConfigId next = finish_config();
   return rows_[config][byte] = next;
-}
-
-void Explorer::look_up_bytes(const Node& node, uint8_t byte) {
-  const auto [state, registers, below] = node;  // a copy: find_node moves the nodes
-  const Grammar::State& from = grammar_->states[state];
-  spend(from.bytes_end - from.bytes_begin);
-  for (uint32_t i = from.bytes_begin; i < from.bytes_end; ++i) {
-    const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
-    if (edge.first <= byte && byte <= edge.last) visit(find_node({edge.next, registers, below}));
-  }
 }
 
 ConfigId Explorer::step_symbol(ConfigId config, int32_t symbol) {
@@ -196,7 +197,7 @@ ConfigId Explorer::step_symbol(ConfigId config, int32_t symbol) {
   for (size_t t = configs_[config].tops_begin; t < configs_[config].tops_end; ++t) {
     const Node node = nodes_[tops_[t]];
     const Grammar::State& state = grammar_->states[node.state];
-    spend(state.symbols_end - state.symbols_begin);
+    work_left_ -= state.symbols_end - state.symbols_begin;
     for (uint32_t i = state.symbols_begin; i < state.symbols_end; ++i)
       if (grammar_->symbol_edges[i].symbol == symbol)
         visit(find_node({grammar_->symbol_edges[i].next, node.registers, node.below}));

@@ -3,7 +3,6 @@
 // walk through a table that grows as it is used.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -98,7 +97,7 @@ class Explorer {
   static constexpr size_t kMostStoredTops = 16 * kManyStoredTops;
   static constexpr size_t kManyRegisterWords = 1 << 24;
   static constexpr size_t kMostRegisterWords = 4 * kManyRegisterWords;
-  static constexpr size_t kMostWork = 20'000'000;  // stacks visited, edges looked at
+  static constexpr int64_t kMostWork = 20'000'000;  // stacks visited, edges looked at
   static constexpr size_t kManyMasks = 128;
 
   // A stack: its top frame and the stack below. Equal stacks are the same node.
@@ -122,9 +121,7 @@ class Explorer {
   void grow_node_table();
   void visit(NodeId node);
   bool close();
-  void spend(size_t work) { work_left_ -= std::min(work_left_, work); }
-  bool too_much() const;
-  void look_up_bytes(const Node& node, uint8_t byte);
+  bool give_up();
   void follow(NodeId node, const Grammar::Jump& jump);
   bool apply(std::span<const Operation> operations, uint32_t& registers);
   ConfigId finish_config();
@@ -142,7 +139,7 @@ class Explorer {
   const void* masks_vocabulary_ = nullptr;
   ConfigId start_ = kDeadConfig;
   bool over_budget_ = false;
-  size_t work_left_ = kMostWork;
+  int64_t work_left_ = kMostWork;
 
   // The configuration being built.
   std::vector<NodeId> work_, found_;

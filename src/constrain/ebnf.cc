@@ -56,8 +56,13 @@ class EbnfCompiler {
     return ids_[rule];
   }
 
+  struct Automaton {
+    Dfa dfa;
+    std::vector<std::vector<EbnfLetters::Edge>> letters;  // [states of dfa]
+  };
+
   // `node` as an automaton over characters and letters, if that is not too much work.
-  std::optional<Dfa> automaton(const EbnfNode& node) {
+  std::optional<Automaton> automaton(const EbnfNode& node) {
     if (work_ == 0) return std::nullopt;
     const std::optional<Expression> expression = inliner_.write_out(node);
     if (!expression) return std::nullopt;
@@ -69,12 +74,26 @@ class EbnfCompiler {
     work_ -= left;
     Result<Dfa> dfa = nfa.determinise(start, final, false, left, kMaxStatesOfPart);
     work_ += left;
-    if (!dfa.ok() || dfa.value().states.size() > grammar_.room() / 2) return std::nullopt;
-    return std::move(dfa).value();
+    if (!dfa.ok() || dfa.value().states.size() > grammar_.states_left() / 2) return std::nullopt;
+    return with_letters(std::move(dfa).value());
   }
 
-  // A copy of what `dfa` reaches, in which letters are what they stand for.
-  void append_automaton(const Dfa& dfa, StateId from, StateId to) {
+  std::optional<Automaton> with_letters(Dfa dfa) {
+    Automaton result{std::move(dfa), {}};
+    size_t count = 0;
+    for (size_t s = 0; s < result.dfa.states.size(); ++s) {
+      result.letters.push_back(letters_.edges(result.dfa, static_cast<int32_t>(s)));
+      count += result.letters.back().size();
+      if (count > grammar_.edges_left() / 2) break;
+    }
+    work_ -= std::min(work_, count);
+    if (result.letters.size() < result.dfa.states.size()) return std::nullopt;
+    return result;
+  }
+
+  // A copy of what `automaton` reaches, in which letters are what they stand for.
+  void append_automaton(const Automaton& automaton, StateId from, StateId to) {
+    const Dfa& dfa = automaton.dfa;
     std::vector<StateId> copies(dfa.states.size(), -1);
     std::vector<int32_t> order;
     const auto copy_of = [&](int32_t state) {
@@ -95,7 +114,7 @@ class EbnfCompiler {
         if (edge.first < EbnfLetters::kFirstByte)
           grammar_.edge(copy, edge.first, std::min<uint8_t>(edge.last, EbnfLetters::kFirstByte - 1),
                         copy_of(edge.next));
-      for (const EbnfLetters::Edge& edge : letters_.edges(dfa, order[i]))
+      for (const EbnfLetters::Edge& edge : automaton.letters[order[i]])
         append_letter(edge.kind, edge.index, copy, copy_of(edge.next));
     }
   }
@@ -111,7 +130,8 @@ class EbnfCompiler {
   void append(const EbnfNode& node, StateId from, StateId to) {
     if (grammar_.over_budget()) return;
     if (inliner_.is_letter(node)) return append_letter(node.kind, node.index, from, to);
-    if (const std::optional<Dfa> dfa = automaton(node)) return append_automaton(*dfa, from, to);
+    if (const std::optional<Automaton> whole = automaton(node))
+      return append_automaton(*whole, from, to);
     if (node.kind == EbnfNode::Kind::kRule) return append_letter(node.kind, node.index, from, to);
     switch (node.shape) {
       case Expression::Kind::kSet:

@@ -22,6 +22,8 @@ EbnfLetters::Edge EbnfLetters::edge(size_t letter, int32_t next) const {
 
 // Goes through all four bytes of all letters.
 std::vector<EbnfLetters::Edge> EbnfLetters::edges(const Dfa& dfa, int32_t state) const {
+  const std::vector<Dfa::Edge>& all = dfa.states[state].edges;
+  if (all.empty() || all.back().last < kFirstByte) return {};
   struct Part {
     size_t bits;
     int32_t state;

@@ -149,6 +149,19 @@ TEST(Ebnf, WhatIsTooLargeForAutomataStillMatches) {
   EXPECT_FALSE(follows(grammar.value(), text + "((\u00E9\U0001F600)"));
   EXPECT_FALSE(follows(grammar.value(), text + "\u00E9x"));
   EXPECT_FALSE(follows(grammar.value(), "x" + text + "\u00E9\U0001F600"));
+  // Many states with many edges each, of tokens or of bytes.
+  const auto counted = [](const std::string& parts) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto result = grammar_of_ebnf("root ::= (" + parts + "){0,30000} \"!\"");
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+    EXPECT_LT(time.count(), 3);  // seconds, with room for slow machines
+    return result.ok() && follows(result.value(), "!");
+  };
+  EXPECT_TRUE(counted(joined(2000, " | ", [](int i) { return str_cat("<[", i, "]>"); })));
+  EXPECT_TRUE(counted("[\\x01-\\x7f] | " + joined(200, " | ", [](int i) {
+                        return str_cat("\"\\u00", std::string(1, "89ab"[i / 16 % 4]),
+                                       std::string(1, "0123456789abcdef"[i % 16]), "\"");
+                      })));
 }
 
 TEST(Ebnf, HostileOnesAreRefusedInTime) {

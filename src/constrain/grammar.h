@@ -146,8 +146,8 @@ class GrammarBuilder {
   // A set of bits for operations; returns its number.
   uint32_t add_mask(std::vector<uint32_t> words);
 
-  // How many states may follow.
-  size_t room() const { return kMaxStates - std::min(kMaxStates, states_.size()); }
+  size_t states_left() const { return kMaxStates - std::min(kMaxStates, states_.size()); }
+  size_t edges_left() const { return kMaxEdges - std::min(kMaxEdges, num_edges_); }
   bool over_budget() const { return states_.size() > kMaxStates || num_edges_ > kMaxEdges; }
 
   // The grammar of `root`, without what leads nowhere. Errors: kInvalidArgument if no text at all

@@ -6,6 +6,12 @@
 
 namespace gemma4::constrain {
 
+namespace {
+
+Error too_large_error() { return {ErrorCode::kResourceExhausted, "needs too large an automaton"}; }
+
+}  // namespace
+
 class SubsetConstruction {
  public:
   SubsetConstruction(const Nfa& nfa, int final, bool prefixes, size_t& work, size_t max_states)
@@ -20,9 +26,10 @@ class SubsetConstruction {
     find(close({start}, true), true);
     for (size_t i = 0; i < sets_.size(); ++i) {
       expand(i);
-      if (sets_.size() > max_states_ || work_ == 0)
-        return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+      if (sets_.size() > max_states_ || work_ == 0) return too_large_error();
     }
+    spend(num_transitions(result_));
+    if (work_ == 0) return too_large_error();
     return minimise(result_);
   }
 
@@ -127,7 +134,7 @@ class SubsetConstruction {
 Result<Dfa> Nfa::determinise(int start, int final, bool prefixes, size_t& work,
                              size_t max_states) const {
   work -= std::min(work, num_parts_);
-  if (too_large()) return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+  if (too_large()) return too_large_error();
   return SubsetConstruction(*this, final, prefixes, work, max_states).run(start);
 }
 

@@ -30,7 +30,10 @@ ConfigId follow(Explorer& explorer, ConfigId config, uint8_t byte) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto grammar = grammar_of_ebnf(std::string_view(reinterpret_cast<const char*>(data), size));
+  // A third of the inputs go without automata.
+  const size_t work = size % 3 == 0 ? 0 : 200000;
+  const auto grammar =
+      grammar_of_ebnf(std::string_view(reinterpret_cast<const char*>(data), size), work);
   if (!grammar.ok()) {
     G4_CHECK(!grammar.error().message.empty());
     return 0;

@@ -228,6 +228,16 @@ Dfa quotient(const Dfa& dfa, const Partition& blocks) {
 
 }  // namespace
 
+size_t num_transitions(const Dfa& dfa) {
+  int count = 0;
+  const auto classes = byte_classes(dfa, count);
+  size_t result = 0;
+  for (const Dfa::State& state : dfa.states)
+    for (const Dfa::Edge& edge : state.edges)
+      result += 1 + classes[edge.last] - classes[edge.first];
+  return result;
+}
+
 Dfa minimise(const Dfa& dfa) {
   Dfa trimmed = trim(dfa);
   if (trimmed.empty()) return trimmed;

@@ -19,8 +19,13 @@ namespace gemma4::constrain {
 // classes know \n \r \t \\ \" \[ \] \- \^ \xHH \uHHHH \UHHHHHHHH. A name ends the rule before it
 // where `::=` follows.
 // Errors: kInvalidArgument with the line for wrong syntax, and for a rule that is not defined,
-// defined twice or left-recursive, with its name; kResourceExhausted for too large a grammar.
+// defined twice or, where the root needs it, left-recursive, with its name; kResourceExhausted for
+// too large a grammar, a count above 100,000, or more alternatives at once than can be followed.
 Result<std::shared_ptr<const Grammar>> grammar_of_ebnf(std::string_view source);
+// The same, with a limit on the work (Nfa::determinise) of making automata. It decides how the
+// grammar is represented, not what it accepts.
+Result<std::shared_ptr<const Grammar>> grammar_of_ebnf(std::string_view source,
+                                                       size_t automata_work);
 
 // The grammar of the texts that a regular expression matches as a whole (regex.h).
 Result<std::shared_ptr<const Grammar>> grammar_of_regex(std::string_view pattern);

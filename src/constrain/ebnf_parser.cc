@@ -41,9 +41,9 @@ class EbnfParser {
   static constexpr int kMaxDepth = 200;
   static constexpr int kMaxRepeat = 100000;
 
-  Error fail(std::string_view what) const {
+  Error fail(std::string_view what, ErrorCode code = ErrorCode::kInvalidArgument) const {
     const auto line = 1 + std::count(source_.begin(), source_.begin() + position_, '\n');
-    return {ErrorCode::kInvalidArgument, str_cat("grammar, line ", line, ": ", what)};
+    return {code, str_cat("grammar, line ", line, ": ", what)};
   }
   bool done() const { return position_ == source_.size(); }
   char peek() const { return done() ? '\0' : source_[position_]; }
@@ -82,14 +82,29 @@ class EbnfParser {
     return it->second;
   }
 
+  // Puts `child` behind the other children of `node`.
+  Status adopt(EbnfNode& node, EbnfNode child) {
+    node.height = std::max(node.height, child.height + 1);
+    if (node.height > kMaxEbnfHeight)
+      return fail("groups or repetitions of repetitions are nested too deep");
+    node.children.push_back(std::move(child));
+    return {};
+  }
+
+  static EbnfNode take_only_child(EbnfNode& node) {
+    EbnfNode child = std::move(node.children[0]);
+    return child;
+  }
+
   Result<EbnfNode> alternatives(int depth) {
     if (depth > kMaxDepth) return fail("groups are nested too deep");
     EbnfNode result{.shape = Expression::Kind::kAlternatives};
     do {
       G4_ASSIGN_OR_RETURN(EbnfNode branch, sequence(depth));
-      result.children.push_back(std::move(branch));
+      G4_RETURN_IF_ERROR(adopt(result, std::move(branch)));
       skip();
     } while (take("|"));
+    if (result.children.size() == 1) return take_only_child(result);
     return result;
   }
 
@@ -97,8 +112,9 @@ class EbnfParser {
     EbnfNode result{.shape = Expression::Kind::kSequence};
     for (skip(); !done() && peek() != '|' && peek() != ')' && !rule_begins(); skip()) {
       G4_ASSIGN_OR_RETURN(EbnfNode item, quantified(depth));
-      result.children.push_back(std::move(item));
+      G4_RETURN_IF_ERROR(adopt(result, std::move(item)));
     }
+    if (result.children.size() == 1) return take_only_child(result);
     return result;
   }
 
@@ -115,8 +131,7 @@ class EbnfParser {
       } else if (!take("*")) {
         return item;
       }
-      if (++repeats_ > kMaxDepth) return fail("too many repetitions of repetitions");
-      repeat.children.push_back(std::move(item));
+      G4_RETURN_IF_ERROR(adopt(repeat, std::move(item)));
       item = std::move(repeat);
     }
   }
@@ -132,22 +147,24 @@ class EbnfParser {
       skip();
     }
     if (!take("}")) return fail("a '{' lacks its '}'");
+    if (std::max(repeat.min, repeat.max) > kMaxRepeat)
+      return fail(str_cat("a count is above ", kMaxRepeat), ErrorCode::kResourceExhausted);
     if (repeat.max != kUnbounded && repeat.max < repeat.min)
       return fail("a repetition has its bounds out of order");
     return {};
   }
 
+  // Numbers above kMaxRepeat may come out as any other one above it.
   bool number(int& value) {
     const char* begin = source_.data() + position_;
     const auto [end, error] = std::from_chars(begin, source_.data() + source_.size(), value);
     if (end == begin || *begin == '-') return false;
-    if (error != std::errc() || value > kMaxRepeat) value = kMaxRepeat;
+    if (error != std::errc()) value = kMaxRepeat + 1;
     position_ += static_cast<size_t>(end - begin);
     return true;
   }
 
   Result<EbnfNode> atom(int depth) {
-    repeats_ = 0;
     if (take("(")) {
       G4_ASSIGN_OR_RETURN(EbnfNode inside, alternatives(depth + 1));
       if (!take(")")) return fail("a '(' lacks its ')'");
@@ -180,7 +197,7 @@ class EbnfParser {
     while (!take("\"")) {
       if (done() || peek() == '\n') return fail("a literal does not end");
       G4_ASSIGN_OR_RETURN(const char32_t c, character());
-      result.children.push_back(of_set({{c, c}}));
+      G4_RETURN_IF_ERROR(adopt(result, of_set({{c, c}})));
     }
     return result;
   }
@@ -241,7 +258,6 @@ class EbnfParser {
 
   const std::string_view source_;
   size_t position_ = 0;
-  int repeats_ = 0;  // of one item
   std::vector<EbnfRule> rules_;
   std::map<std::string, int> numbers_;
 };

@@ -10,6 +10,9 @@
 
 namespace gemma4::constrain {
 
+// Trees are walked by recursion, so they are not higher than this.
+inline constexpr int kMaxEbnfHeight = 1000;
+
 // An expression whose parts may also be names of rules and control tokens.
 struct EbnfNode {
   enum class Kind : uint8_t { kExpression, kRule, kSymbol };
@@ -18,7 +21,11 @@ struct EbnfNode {
   Expression::Kind shape = Expression::Kind::kSequence;
   CodePointSet set;
   int min = 0, max = 0;
-  int index = 0;  // of the rule, or the symbol's id
+  int index = 0;   // of the rule, or the symbol's id
+  int height = 1;  // of this tree, in nodes; at most kMaxEbnfHeight
+  // The same with the rules that it names written out, and how many nodes that is; 0 if it is too
+  // large. EbnfInliner fills them in.
+  int inlined_height = 0, inlined_nodes = 0;
   std::vector<EbnfNode> children;
 };
 

@@ -21,6 +21,7 @@ uint32_t Registers::find(std::vector<uint32_t> words) {
   const auto [begin, end] = ids_.equal_range(hash);
   for (auto it = begin; it != end; ++it)
     if (sets_[it->second] == words) return it->second;
+  num_words_ += words.size();
   sets_.push_back(std::move(words));
   const auto id = static_cast<uint32_t>(sets_.size() - 1);
   ids_.emplace(hash, id);
@@ -35,8 +36,7 @@ Explorer::Explorer(std::shared_ptr<const Grammar> grammar) : grammar_(std::move(
   rows_.push_back(nullptr);
   ++round_;
   visit(find_node({grammar_->rule_starts[grammar_->root], 0, kBottom}));
-  close();
-  start_ = finish_config();
+  if (close()) start_ = finish_config();
 }
 
 Explorer::NodeId Explorer::find_node(const Node& node) {
@@ -75,20 +75,16 @@ void Explorer::visit(NodeId node) {
   work_.push_back(node);
 }
 
-// Follows all moves without input from the nodes that wait in work_.
-void Explorer::close() {
-  size_t visited = 0;
+// Follows all moves without input from the nodes that wait in work_. False, with nothing found, if
+// that is too much.
+bool Explorer::close() {
   while (!work_.empty()) {
     const NodeId id = work_.back();
     work_.pop_back();
-    if (++visited > kMostTops || nodes_.size() > kMostNodes) {
-      over_budget_ = true;
-      work_.clear();
-      found_.clear();
-      found_end_ = false;
-      return;
-    }
     const Grammar::State& state = state_of(id);
+    work_left_ -= 1 + state.jumps_end - state.jumps_begin;
+    if (work_left_ <= 0 || found_.size() > kMostTops || nodes_.size() > kMostNodes)
+      return give_up();
     if (state.bytes_begin != state.bytes_end || state.symbols_begin != state.symbols_end)
       found_.push_back(id);
     if (state.accepts) {
@@ -99,8 +95,19 @@ void Explorer::close() {
         visit(below);
       }
     }
-    for (uint32_t i = state.jumps_begin; i < state.jumps_end; ++i) follow(id, grammar_->jumps[i]);
+    for (uint32_t i = state.jumps_begin; i < state.jumps_end && work_left_ > 0; ++i)
+      follow(id, grammar_->jumps[i]);
   }
+  const bool fits = work_left_ > 0 && tops_.size() + found_.size() <= kMostStoredTops;
+  return fits || give_up();
+}
+
+bool Explorer::give_up() {
+  over_budget_ = true;
+  work_.clear();
+  found_.clear();
+  found_end_ = false;
+  return false;
 }
 
 void Explorer::follow(NodeId id, const Grammar::Jump& jump) {
@@ -123,6 +130,8 @@ void Explorer::follow(NodeId id, const Grammar::Jump& jump) {
 
 bool Explorer::apply(std::span<const Operation> operations, uint32_t& registers) {
   std::vector<uint32_t> values = registers_.words(registers);
+  work_left_ -= static_cast<int64_t>(values.size() / 16);
+  if (registers_.num_words() > kMostRegisterWords) work_left_ = 0;
   for (const Operation& operation : operations)
     if (!apply_operation(*grammar_, operation, values)) return false;
   registers = registers_.find(std::move(values));
@@ -167,16 +176,18 @@ ConfigId Explorer::expand(ConfigId config, uint8_t byte) {
     rows_[config] = row_storage_.back().data();
   }
   ++round_;
-  for (size_t t = configs_[config].tops_begin; t < configs_[config].tops_end; ++t) {
+  const size_t tops_end = configs_[config].tops_end;
+  for (size_t t = configs_[config].tops_begin; t < tops_end && work_left_ > 0; ++t) {
     const Node node = nodes_[tops_[t]];
     const Grammar::State& state = grammar_->states[node.state];
+    work_left_ -= state.bytes_end - state.bytes_begin;
     for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
       const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
       if (edge.first <= byte && byte <= edge.last)
         visit(find_node({edge.next, node.registers, node.below}));
     }
   }
-  close();
+  if (!close()) return kDeadConfig;
   const ConfigId next = finish_config();
   return rows_[config][byte] = next;
 }
@@ -186,12 +197,12 @@ ConfigId Explorer::step_symbol(ConfigId config, int32_t symbol) {
   for (size_t t = configs_[config].tops_begin; t < configs_[config].tops_end; ++t) {
     const Node node = nodes_[tops_[t]];
     const Grammar::State& state = grammar_->states[node.state];
+    work_left_ -= state.symbols_end - state.symbols_begin;
     for (uint32_t i = state.symbols_begin; i < state.symbols_end; ++i)
       if (grammar_->symbol_edges[i].symbol == symbol)
         visit(find_node({grammar_->symbol_edges[i].next, node.registers, node.below}));
   }
-  close();
-  return finish_config();
+  return close() ? finish_config() : kDeadConfig;
 }
 
 void Explorer::append_symbols(ConfigId config, std::vector<int32_t>& symbols) const {

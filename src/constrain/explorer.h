@@ -24,16 +24,22 @@ class Registers {
   Registers() { find({}); }
   const std::vector<uint32_t>& words(uint32_t id) const { return sets_[id]; }
   uint32_t find(std::vector<uint32_t> words);
-  size_t bytes() const;  // of memory, roughly
+  size_t bytes() const;                            // of memory, roughly
+  size_t num_words() const { return num_words_; }  // of all sets
 
  private:
+  size_t num_words_ = 0;
   std::vector<std::vector<uint32_t>> sets_;
   std::unordered_multimap<uint64_t, uint32_t> ids_;
 };
 
-// Not thread-safe. Its tables only grow: ask crowded() and move to a fresh one with adopt().
+// Not thread-safe. Its tables only grow: ask crowded() and move to a fresh one with adopt(). What
+// would take too much memory or work is treated as impossible, and over_budget() says so.
 class Explorer {
  public:
+  // As many stacks may be possible at once: each following byte pays for all of them.
+  static constexpr size_t kMostTops = 200000;
+
   explicit Explorer(std::shared_ptr<const Grammar> grammar);
 
   ConfigId start() const { return start_; }
@@ -66,7 +72,12 @@ class Explorer {
   PlainText plain(ConfigId config, Plain plain) const;
 
   // True when the tables have grown beyond what one explorer should keep.
-  bool crowded() const { return configs_.size() > kManyConfigs || nodes_.size() > kManyNodes; }
+  bool crowded() const {
+    return configs_.size() > kManyConfigs || nodes_.size() > kManyNodes ||
+           tops_.size() > kManyStoredTops || registers_.num_words() > kManyRegisterWords;
+  }
+  // Steps from here on may do as much work as the first ones: some seconds.
+  void renew_work() { work_left_ = kMostWork; }
   // True once something was treated as impossible because it would have taken too many states.
   bool over_budget() const { return over_budget_; }
   size_t bytes() const;  // of memory, roughly
@@ -84,7 +95,11 @@ class Explorer {
   static constexpr size_t kMostConfigs = 8 * kManyConfigs;
   static constexpr size_t kManyNodes = 1 << 18;
   static constexpr size_t kMostNodes = 16 * kManyNodes;
-  static constexpr size_t kMostTops = 20000;  // stacks at once
+  static constexpr size_t kManyStoredTops = 1 << 21;
+  static constexpr size_t kMostStoredTops = 16 * kManyStoredTops;
+  static constexpr size_t kManyRegisterWords = 1 << 24;
+  static constexpr size_t kMostRegisterWords = 4 * kManyRegisterWords;
+  static constexpr int64_t kMostWork = 20'000'000;  // stacks visited, edges looked at
   static constexpr size_t kManyMasks = 128;
 
   // A stack: its top frame and the stack below. Equal stacks are the same node.
@@ -107,7 +122,8 @@ class Explorer {
   NodeId find_node(const Node& node);
   void grow_node_table();
   void visit(NodeId node);
-  void close();
+  bool close();
+  bool give_up();
   void follow(NodeId node, const Grammar::Jump& jump);
   bool apply(std::span<const Operation> operations, uint32_t& registers);
   ConfigId finish_config();
@@ -125,6 +141,7 @@ class Explorer {
   const void* masks_vocabulary_ = nullptr;
   ConfigId start_ = kDeadConfig;
   bool over_budget_ = false;
+  int64_t work_left_ = kMostWork;
 
   // The configuration being built.
   std::vector<NodeId> work_, found_;

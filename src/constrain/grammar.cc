@@ -1,6 +1,7 @@
 #include "constrain/grammar.h"
 
 #include "base/strings.h"
+#include "constrain/explorer.h"
 #include "constrain/grammar_linker.h"
 
 namespace gemma4::constrain {
@@ -86,7 +87,15 @@ Result<std::shared_ptr<const Grammar>> GrammarBuilder::build(RuleId root) const 
     return Error{ErrorCode::kResourceExhausted,
                  str_cat("the grammar is too large: it needs ", states_.size(), " states and ",
                          num_edges_, " edges, the limits are ", kMaxStates, " and ", kMaxEdges)};
-  return GrammarLinker(*this, root).link();
+  G4_ASSIGN_OR_RETURN(std::shared_ptr<const Grammar> grammar, GrammarLinker(*this, root).link());
+  const Explorer explorer(grammar);
+  if (explorer.over_budget())
+    return Error{ErrorCode::kResourceExhausted,
+                 str_cat("the grammar is too ambiguous: it can begin in too many ways at once, the "
+                         "limit is ",
+                         Explorer::kMostTops)};
+  if (explorer.start() == kDeadConfig) return GrammarLinker::nothing_satisfies();
+  return grammar;
 }
 
 }  // namespace gemma4::constrain

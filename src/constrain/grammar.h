@@ -10,6 +10,7 @@
 // on edges test and change: counters of items, sets of properties seen.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -148,11 +149,13 @@ class GrammarBuilder {
   // A set of bits for operations; returns its number.
   uint32_t add_mask(std::vector<uint32_t> words);
 
+  size_t states_left() const { return kMaxStates - std::min(kMaxStates, states_.size()); }
+  size_t edges_left() const { return kMaxEdges - std::min(kMaxEdges, num_edges_); }
   bool over_budget() const { return states_.size() > kMaxStates || num_edges_ > kMaxEdges; }
 
   // The grammar of `root`, without what leads nowhere. Errors: kInvalidArgument if no text at all
   // satisfies it or a rule calls itself before any input, naming the rule; kResourceExhausted
-  // beyond the limits.
+  // beyond the limits, and where more can come first than an Explorer follows.
   Result<std::shared_ptr<const Grammar>> build(RuleId root) const;
 
  private:

@@ -7,10 +7,9 @@
 namespace gemma4::constrain {
 
 Result<std::shared_ptr<const Grammar>> GrammarLinker::link() {
-  find_living();
-  if (!living_[source_.starts_[root_]])
-    return Error{ErrorCode::kInvalidArgument, "nothing satisfies this: no text would be accepted"};
-  find_nullable();
+  living_ = finishable(Through::kAnyInput);
+  if (!living_[source_.starts_[root_]]) return nothing_satisfies();
+  silent_ = finishable(Through::kNoInput);
   G4_RETURN_IF_ERROR(refuse_left_recursion());
   number_states();
   auto grammar = std::make_shared<Grammar>();
@@ -19,8 +18,13 @@ Result<std::shared_ptr<const Grammar>> GrammarLinker::link() {
   return std::shared_ptr<const Grammar>(std::move(grammar));
 }
 
-// Backwards from the accepting states; a call can be passed once its rule can be finished.
-void GrammarLinker::find_living() {
+Error GrammarLinker::nothing_satisfies() {
+  return {ErrorCode::kInvalidArgument, "nothing satisfies this: no text would be accepted"};
+}
+
+// Backwards from the accepting states; a call can be passed once its rule can be finished. What
+// operations demand is not looked at.
+std::vector<bool> GrammarLinker::finishable(Through through) const {
   const auto& states = source_.states_;
   struct Waiting {
     StateId state;
@@ -31,68 +35,52 @@ void GrammarLinker::find_living() {
   std::vector<RuleId> rule_of_start(states.size(), -1);
   for (size_t r = 0; r < source_.starts_.size(); ++r)
     rule_of_start[source_.starts_[r]] = static_cast<RuleId>(r);
-  living_.assign(states.size(), false);
+  std::vector<bool> found(states.size(), false);
   std::vector<StateId> work;
-  const auto revive = [&](StateId state) {
-    if (living_[state]) return;
-    living_[state] = true;
+  const auto add = [&](StateId state) {
+    if (found[state]) return;
+    found[state] = true;
     work.push_back(state);
   };
   for (size_t s = 0; s < states.size(); ++s) {
     const auto id = static_cast<StateId>(s);
-    for (const auto& edge : states[s].bytes) before[edge.next].push_back({id, -1});
-    for (const auto& edge : states[s].symbols) before[edge.next].push_back({id, -1});
+    if (through == Through::kAnyInput) {
+      for (const auto& edge : states[s].bytes) before[edge.next].push_back({id, -1});
+      for (const auto& edge : states[s].symbols) before[edge.next].push_back({id, -1});
+    }
     for (const auto& jump : states[s].jumps) {
       before[jump.next].push_back({id, jump.call});
       if (jump.call >= 0) callers[jump.call].push_back({id, jump.next});
     }
-    if (states[s].accepts) revive(id);
+    if (states[s].accepts) add(id);
   }
   while (!work.empty()) {
     const StateId state = work.back();
     work.pop_back();
     for (const Waiting& w : before[state])
-      if (w.call < 0 || living_[source_.starts_[w.call]]) revive(w.state);
+      if (w.call < 0 || found[source_.starts_[w.call]]) add(w.state);
     if (rule_of_start[state] < 0) continue;
     for (const Waiting& caller : callers[rule_of_start[state]])
-      if (living_[caller.call]) revive(caller.state);  // `call` holds the state after the call
+      if (found[caller.call]) add(caller.state);  // `call` holds the state after the call
   }
+  return found;
 }
 
-void GrammarLinker::find_nullable() {
-  const auto& states = source_.states_;
-  nullable_.assign(source_.starts_.size(), false);
-  // A state is silent if its rule may end there without input.
-  std::vector<bool> silent(states.size());
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (size_t s = states.size(); s-- > 0;) {
-      if (silent[s]) continue;
-      bool now = states[s].accepts;
-      for (const auto& jump : states[s].jumps)
-        now = now || (silent[jump.next] && (jump.call < 0 || silent[source_.starts_[jump.call]]));
-      if (!now) continue;
-      silent[s] = true;
-      changed = true;
-    }
-  }
-  for (size_t r = 0; r < nullable_.size(); ++r) nullable_[r] = silent[source_.starts_[r]];
-}
-
-// Rules that `rule` may call before it has taken any input.
-std::vector<RuleId> GrammarLinker::first_calls(RuleId rule) const {
+// Rules that `rule` may call before it has taken any input. `seen` has the rule for which a state
+// was looked at last.
+std::vector<RuleId> GrammarLinker::first_calls(RuleId rule, std::vector<RuleId>& seen) const {
   std::vector<RuleId> result;
   std::vector<StateId> work{source_.starts_[rule]};
-  std::vector<StateId> seen = work;
+  seen[work[0]] = rule;
   while (!work.empty()) {
     const StateId state = work.back();
     work.pop_back();
     for (const auto& jump : source_.states_[state].jumps) {
       if (!living_[jump.next]) continue;
       if (jump.call >= 0) result.push_back(jump.call);
-      if (jump.call >= 0 && !nullable_[jump.call]) continue;
-      if (std::find(seen.begin(), seen.end(), jump.next) != seen.end()) continue;
-      seen.push_back(jump.next);
+      if (jump.call >= 0 && !silent_[source_.starts_[jump.call]]) continue;
+      if (seen[jump.next] == rule) continue;
+      seen[jump.next] = rule;
       work.push_back(jump.next);
     }
   }
@@ -105,6 +93,7 @@ Status GrammarLinker::refuse_left_recursion() const {
   const size_t count = source_.starts_.size();
   enum : uint8_t { kNew, kOpen, kDone };
   std::vector<uint8_t> marks(count, kNew);
+  std::vector<RuleId> seen(source_.states_.size(), -1);
   struct Visit {
     RuleId rule;
     std::vector<RuleId> calls;
@@ -114,7 +103,7 @@ Status GrammarLinker::refuse_left_recursion() const {
     if (marks[r] != kNew) continue;
     std::vector<Visit> path;
     marks[r] = kOpen;
-    path.push_back({static_cast<RuleId>(r), first_calls(static_cast<RuleId>(r))});
+    path.push_back({static_cast<RuleId>(r), first_calls(static_cast<RuleId>(r), seen)});
     while (!path.empty()) {
       Visit& visit = path.back();
       if (visit.next == visit.calls.size()) {
@@ -130,7 +119,7 @@ Status GrammarLinker::refuse_left_recursion() const {
                              "write the repetition with * or at the right end")};
       if (marks[callee] == kDone) continue;
       marks[callee] = kOpen;
-      path.push_back({callee, first_calls(callee)});
+      path.push_back({callee, first_calls(callee, seen)});
     }
   }
   return {};

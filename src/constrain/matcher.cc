@@ -75,6 +75,7 @@ Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar,
       config_(explorer_->start()) {}
 
 bool Matcher::accept_bytes(std::string_view text) {
+  explorer_->renew_work();
   ConfigId config = config_;
   for (const char c : text) {
     config = explorer_->step(config, static_cast<uint8_t>(c));
@@ -86,6 +87,7 @@ bool Matcher::accept_bytes(std::string_view text) {
 }
 
 bool Matcher::accept_symbol(int32_t symbol) {
+  explorer_->renew_work();
   const ConfigId config = explorer_->step_symbol(config_, symbol);
   if (config == kDeadConfig) return false;
   config_ = config;
@@ -103,6 +105,7 @@ void Matcher::move_if_crowded() {
   if (!explorer_->crowded()) return;
   auto fresh = std::make_shared<Explorer>(grammar_->grammar());
   config_ = fresh->adopt(*explorer_, config_);
+  over_budget_ = over_budget();
   explorer_ = std::move(fresh);
 }
 
@@ -114,6 +117,7 @@ void Matcher::allowed(std::span<uint32_t> bits) {
     return;
   }
   std::fill(bits.begin(), bits.end(), 0);
+  explorer_->renew_work();
   compute_mask(bits);
   explorer_->add_mask(config_).assign(bits.begin(), bits.begin() + vocabulary_->num_words());
 }
@@ -137,6 +141,7 @@ void Matcher::compute_mask(std::span<uint32_t> bits) {
 }
 
 std::string Matcher::forced_text(size_t max_bytes) {
+  explorer_->renew_work();
   std::string text;
   ConfigId config = config_;
   while (text.size() < max_bytes) {

@@ -64,7 +64,7 @@ class Matcher {
   std::string forced_text(size_t max_bytes);
 
   // True once something was treated as impossible because it would have taken too many states.
-  bool over_budget() const { return explorer_->over_budget(); }
+  bool over_budget() const { return over_budget_ || explorer_->over_budget(); }
 
  private:
   void compute_mask(std::span<uint32_t> bits);
@@ -74,6 +74,7 @@ class Matcher {
   std::shared_ptr<const VocabularyIndex> vocabulary_;
   std::shared_ptr<Explorer> explorer_;
   ConfigId config_;
+  bool over_budget_ = false;  // of explorers before this one
 };
 
 }  // namespace gemma4::constrain

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 
+#include "base/strings.h"
 #include "constrain/ebnf.h"
 #include "constrain/schema_grammar.h"
 #include "constrain/testing.h"
@@ -176,5 +178,26 @@ TEST(Matcher, LongTextsDoNotFillTheMemory) {
   EXPECT_TRUE(again.accept_bytes("[]"));
 }
 
+// 3,000 ways to go on, each of which goes on in 3,000 ways behind the next bracket.
+TEST(Matcher, TooManyStacksAreImpossibleSoonAndSaidSo) {
+  std::string source = "root ::= r0\n";
+  for (int i = 0; i < 3000; ++i)
+    source += str_cat("r", i, " ::= r", i + 1, " | \"(\" root \")\"\n");
+  source += "r3000 ::= \"x\" | \"(\" root \")\"";
+  const auto grammar = compiled(grammar_of_ebnf(source));
+  Matcher matcher(grammar, vocabulary());
+  EXPECT_FALSE(matcher.over_budget());
+  std::vector<uint32_t> bits(vocabulary()->num_words());
+  const auto begin = std::chrono::steady_clock::now();
+  matcher.allowed(bits);
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(time.count(), 10);  // seconds, with room for sanitizers
+  EXPECT_TRUE(matcher.over_budget());
+  EXPECT_FALSE(matcher.accept_bytes("(("));
+  EXPECT_TRUE(matcher.accept_bytes("x"));
+  EXPECT_TRUE(matcher.over_budget());
+  // The next request does not get these tables.
+  EXPECT_FALSE(Matcher(grammar, vocabulary()).over_budget());
+}
 }  // namespace
 }  // namespace gemma4::constrain

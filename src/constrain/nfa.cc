@@ -6,44 +6,30 @@
 
 namespace gemma4::constrain {
 
-void Nfa::code_point(int from, const CodePointSet& set, int to) {
-  // Sequences that share their first bytes share the states behind them too: all that remains after
-  // n bytes of any kind is one state, if the rest may be any continuation.
-  std::array<int, 4> any_rest{to, -1, -1, -1};  // by the number of bytes still to come
-  const auto rest_state = [&](int count) {
-    for (int i = 1; i <= count; ++i)
-      if (any_rest[i] < 0) {
-        any_rest[i] = add_state();
-        edge(any_rest[i], 0x80, 0xBF, any_rest[i - 1]);
-      }
-    return any_rest[count];
-  };
-  for (const ByteSequence& sequence : utf8_sequences(set)) {
-    int state = from;
-    for (int i = 0; i < sequence.length; ++i) {
-      bool free = true;
-      for (int j = i + 1; j < sequence.length; ++j)
-        free = free && sequence.bytes[j].first == 0x80 && sequence.bytes[j].last == 0xBF;
-      const int next = free ? rest_state(sequence.length - i - 1) : add_state();
-      edge(state, sequence.bytes[i].first, sequence.bytes[i].last, next);
-      if (free) break;
-      state = next;
-    }
-  }
-}
+namespace {
+
+Error too_large_error() { return {ErrorCode::kResourceExhausted, "needs too large an automaton"}; }
+
+}  // namespace
 
 class SubsetConstruction {
  public:
-  SubsetConstruction(const Nfa& nfa, int final, bool prefixes, size_t& work)
-      : nfa_(nfa), final_(final), prefixes_(prefixes), work_(work), seen_(nfa.states_.size()) {}
+  SubsetConstruction(const Nfa& nfa, int final, bool prefixes, size_t& work, size_t max_states)
+      : nfa_(nfa),
+        final_(final),
+        prefixes_(prefixes),
+        max_states_(max_states),
+        work_(work),
+        seen_(nfa.states_.size()) {}
 
   Result<Dfa> run(int start) {
     find(close({start}, true), true);
     for (size_t i = 0; i < sets_.size(); ++i) {
       expand(i);
-      if (sets_.size() > kMaxDfaStates || work_ == 0)
-        return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+      if (sets_.size() > max_states_ || work_ == 0) return too_large_error();
     }
+    spend(num_transitions(result_));
+    if (work_ == 0) return too_large_error();
     return minimise(result_);
   }
 
@@ -57,9 +43,10 @@ class SubsetConstruction {
     ++round_;
     for (const int s : set) seen_[s] = round_;
     for (size_t i = 0; i < set.size(); ++i) {
-      spend(1);
       if (prefixes_ && set[i] == final_) return {final_};
-      for (const Nfa::Jump& jump : nfa_.states_[set[i]].jumps) {
+      const std::vector<Nfa::Jump>& jumps = nfa_.states_[set[i]].jumps;
+      spend(1 + jumps.size());
+      for (const Nfa::Jump& jump : jumps) {
         if (seen_[jump.to] == round_) continue;
         if (jump.where == Nfa::Where::kAtBegin && !at_begin) continue;
         if (jump.where == Nfa::Where::kAtEnd && !at_end) continue;
@@ -97,7 +84,7 @@ class SubsetConstruction {
         edges.push_back(edge);
         borders[edge.first] = borders[edge.last + 1] = true;
       }
-    for (int byte = 0; byte < 256;) {
+    for (int byte = 0; byte < 256 && work_ > 0;) {
       int end = byte + 1;
       while (end < 256 && !borders[end]) ++end;
       Set next;
@@ -134,6 +121,7 @@ class SubsetConstruction {
   const Nfa& nfa_;
   const int final_;
   const bool prefixes_;
+  const size_t max_states_;
   size_t& work_;  // what may still be done
   std::vector<uint32_t> seen_;
   uint32_t round_ = 0;
@@ -143,9 +131,11 @@ class SubsetConstruction {
   Dfa result_;
 };
 
-Result<Dfa> Nfa::determinise(int start, int final, bool prefixes, size_t& work) const {
-  if (too_large()) return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
-  return SubsetConstruction(*this, final, prefixes, work).run(start);
+Result<Dfa> Nfa::determinise(int start, int final, bool prefixes, size_t& work,
+                             size_t max_states) const {
+  work -= std::min(work, num_parts_);
+  if (too_large()) return too_large_error();
+  return SubsetConstruction(*this, final, prefixes, work, max_states).run(start);
 }
 
 const Dfa& any_text() {

@@ -49,20 +49,28 @@ class PlainFinder {
     }
   }
 
-  // Grows the lengths until nothing changes.
+  // Grows the lengths until nothing changes. Long chains of jumps against the order of the states
+  // would take a round each; then any length will do.
   void find_longest() {
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t s = grammar_.states.size(); s-- > 0;) {
-        Grammar::State& state = grammar_.states[s];
-        const auto longest = static_cast<uint8_t>(longest_from(state));
-        changed = changed || longest != state.longest[kind_];
-        state.longest[kind_] = longest;
-      }
-    }
+    for (int round = 0; round < kMostRounds; ++round)
+      if (!grow_longest()) return;
+    for (Grammar::State& state : grammar_.states) state.longest[kind_] = kManyCodePoints;
   }
 
  private:
+  static constexpr int kMostRounds = 4 * kManyCodePoints;
+
+  bool grow_longest() {
+    bool changed = false;
+    for (size_t s = grammar_.states.size(); s-- > 0;) {
+      Grammar::State& state = grammar_.states[s];
+      const auto longest = static_cast<uint8_t>(longest_from(state));
+      changed = changed || longest != state.longest[kind_];
+      state.longest[kind_] = longest;
+    }
+    return changed;
+  }
+
   bool takes_all(StateId state, int rounds) const {
     for (const Sequence& s : ascii_)
       if (!covers(state, s.lead_first, s.lead_last, rounds, -1, s)) return false;

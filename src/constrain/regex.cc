@@ -95,23 +95,23 @@ class RegexParser {
     const std::optional<int> min = number();
     if (!min) return fail("has a '{' without a number; write \\{ for the character");
     repeat.min = repeat.max = *min;
-    if (take(",")) {
-      const std::optional<int> max = number();
-      repeat.max = max ? *max : kUnbounded;
-    }
+    if (take(",")) repeat.max = number().value_or(kUnbounded);
     if (!take("}")) return fail("lacks a '}'");
+    if (std::max(repeat.min, repeat.max) > kMaxRepeat)
+      return fail(str_cat("has a count above ", kMaxRepeat), ErrorCode::kResourceExhausted);
     if (repeat.max != kUnbounded && repeat.max < repeat.min)
       return fail("has a repetition with its bounds out of order");
     return {};
   }
 
+  // Numbers above kMaxRepeat may come out as any other one above it.
   std::optional<int> number() {
     int value = 0;
     const char* begin = pattern_.data() + position_;
     const auto [end, error] = std::from_chars(begin, pattern_.data() + pattern_.size(), value);
     if (end == begin || *begin == '-') return std::nullopt;
     position_ += static_cast<size_t>(end - begin);
-    return error == std::errc() ? std::min(value, kMaxRepeat) : kMaxRepeat;
+    return error == std::errc() ? value : kMaxRepeat + 1;
   }
 
   Result<Expression> atom(int depth) {
@@ -124,8 +124,7 @@ class RegexParser {
     if (take(".")) return of_set(complement(kLineEnds));
     if (std::string_view("*+?{}]").find(peek()) != std::string_view::npos)
       return fail(str_cat("has a '", std::string(1, peek()), "' out of place"));
-    const char32_t c = text::next_code_point(pattern_, position_);
-    return of_set({{c, c}});
+    return of_set(single(text::next_code_point(pattern_, position_)));
   }
 
   static Expression of_set(const CodePointSet& set) {
@@ -172,72 +171,61 @@ class RegexParser {
   Result<CodePointSet> class_atom() {
     if (done()) return fail("lacks a ']'");
     if (take("\\")) return escape(true);
-    const char32_t c = text::next_code_point(pattern_, position_);
-    return CodePointSet{{c, c}};
+    return single(text::next_code_point(pattern_, position_));
   }
 
+  // What follows a backslash.
   Result<CodePointSet> escape(bool in_class) {
     if (done()) return fail("ends with a backslash");
     const char c = pattern_[position_];
     if (static_cast<uint8_t>(c) >= 0x80) return fail("escapes a character that needs no escape");
     ++position_;
-    const auto one = [](char32_t code_point) { return CodePointSet{{code_point, code_point}}; };
-    switch (c) {
-      case 'd':
-        return kDigits;
-      case 'D':
-        return complement(kDigits);
-      case 'w':
-        return kWord;
-      case 'W':
-        return complement(kWord);
-      case 's':
-        return kSpaces;
-      case 'S':
-        return complement(kSpaces);
-      case 't':
-        return one('\t');
-      case 'n':
-        return one('\n');
-      case 'v':
-        return one('\v');
-      case 'f':
-        return one('\f');
-      case 'r':
-        return one('\r');
-      case '0':
-        return one(0);
-      case 'x':
-        return code_unit(2);
-      case 'u':
-        return unicode_escape();
-      case 'c':
-        return control_escape();
-      case 'b':
-        if (in_class) return one('\b');
-        return unsupported("the word boundary \\b");
-      case 'B':
-        return unsupported("the word boundary \\B");
-      case 'p':
-      case 'P':
-        return unsupported("a Unicode property (\\p)");
-      case 'k':
-        return unsupported("a back reference");
-      default:
-        break;
-    }
-    if (c >= '1' && c <= '9') return unsupported("a back reference");
+    if (const std::optional<CodePointSet> set = named_class(c)) return *set;
+    if (const std::optional<char32_t> control = named_control(c)) return single(*control);
+    if (c == 'b' && in_class) return single('\b');
+    if (c == 'x') return code_unit(2);
+    if (c == 'u') return unicode_escape();
+    if (c == 'c') return control_escape();
+    if (const char* name = name_if_unsupported(c)) return unsupported(name);
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
       return fail(str_cat("has an unknown escape \\", std::string(1, c)));
-    return one(static_cast<char32_t>(c));
+    return single(static_cast<char32_t>(c));
+  }
+
+  static CodePointSet single(char32_t c) { return {{c, c}}; }
+
+  static std::optional<CodePointSet> named_class(char c) {
+    if (c == 'd') return kDigits;
+    if (c == 'w') return kWord;
+    if (c == 's') return kSpaces;
+    if (c == 'D') return complement(kDigits);
+    if (c == 'W') return complement(kWord);
+    if (c == 'S') return complement(kSpaces);
+    return std::nullopt;
+  }
+
+  static std::optional<char32_t> named_control(char c) {
+    constexpr std::string_view kNames = "tnvfr0";
+    constexpr std::string_view kValues("\t\n\v\f\r\0", kNames.size());
+    const size_t place = kNames.find(c);
+    if (place == std::string_view::npos) return std::nullopt;
+    return static_cast<char32_t>(kValues[place]);
+  }
+
+  // Of escapes that ECMA-262 has and we do not, or nothing.
+  static const char* name_if_unsupported(char c) {
+    if (c == 'b') return "the word boundary \\b";
+    if (c == 'B') return "the word boundary \\B";
+    if (c == 'p' || c == 'P') return "a Unicode property (\\p)";
+    if (c == 'k' || (c >= '1' && c <= '9')) return "a back reference";
+    return nullptr;
   }
 
   Result<CodePointSet> control_escape() {
     const char c = static_cast<char>(peek() | 0x20);
     if (c < 'a' || c > 'z') return fail("has a \\c without a letter");
     ++position_;
-    const auto value = static_cast<char32_t>(c - 'a' + 1);
-    return CodePointSet{{value, value}};
+    return single(static_cast<char32_t>(c - 'a' + 1));
   }
 
   Result<CodePointSet> code_unit(size_t digits) {
@@ -248,7 +236,7 @@ class RegexParser {
     if (error != std::errc() || end != begin + digits)
       return fail("has an escape without its hexadecimal digits");
     position_ += digits;
-    return CodePointSet{{value, value}};
+    return single(value);
   }
 
   Result<CodePointSet> unicode_escape() {
@@ -267,8 +255,7 @@ class RegexParser {
     G4_ASSIGN_OR_RETURN(const CodePointSet low, code_unit(4));
     const char32_t trail = low[0].first;
     if (trail < 0xDC00 || trail > 0xDFFF) return fail("has half a surrogate pair");
-    const char32_t value = 0x10000 + ((lead & 0x3FF) << 10 | (trail & 0x3FF));
-    return CodePointSet{{value, value}};
+    return single(0x10000 + ((lead & 0x3FF) << 10 | (trail & 0x3FF)));
   }
 
   const std::string_view pattern_;

@@ -20,8 +20,8 @@ enum class RegexMode {
 // Supported: literals, `.`, classes, \d \w \s and their opposites, escapes of code points, groups
 // (named ones too), |, * + ? {m} {m,} {m,n} and their lazy forms, ^ and $.
 // Errors: kInvalidArgument for wrong syntax; kUnsupported for lookaround, back references, \b, \B,
-// \p and \P, each named; kResourceExhausted for an automaton that grows too large. All say at
-// which byte, except the last.
+// \p and \P, each named; kResourceExhausted for a count above 100,000 and for an automaton that
+// grows too large. All say at which byte, except the last.
 Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode);
 // The same, with a limit on the work (Nfa::determinise) that several expressions share.
 Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work);

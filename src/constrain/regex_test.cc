@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 #include <regex>
 
@@ -54,12 +55,16 @@ TEST(Regex, Syntax) {
   EXPECT_TRUE(matches("^[\\w-]+[.\\]]$", "a-b]"));
   EXPECT_TRUE(matches("^[\\u0080-\\u{10FFFF}]$", "\u0800"));
   EXPECT_FALSE(matches("^[\\u0080-\\u{10FFFF}]$", "a"));
+  EXPECT_TRUE(matches("^\\D\\W\\S\\t\\n\\v\\f\\r\\0[\\b][\\w\\-]\\/\\$$",
+                      std::string("a-b\t\n\v\f\r\0\b-/$", 13)));
 }
 
 TEST(Regex, RefusesByName) {
   EXPECT_THAT(refusal("(?=a)"), HasSubstr("lookaround"));
   EXPECT_THAT(refusal("(a)\\1"), HasSubstr("back reference"));
+  EXPECT_THAT(refusal("\\k<a>"), HasSubstr("back reference"));
   EXPECT_THAT(refusal("\\bword"), HasSubstr("word boundary"));
+  EXPECT_THAT(refusal("[\\B]"), HasSubstr("word boundary"));
   EXPECT_THAT(refusal("\\p{L}"), HasSubstr("Unicode property"));
   for (const char* wrong : {"(", ")", "[a", "a{2", "a{3,2}", "*", "a**", "[b-a]", "\\", "\\xZ1",
                             "\\a", "(?P<n>a)", "\\u{110000}", "{"})
@@ -67,9 +72,26 @@ TEST(Regex, RefusesByName) {
 }
 
 TEST(Regex, HostileOnesAreRefusedInTime) {
-  EXPECT_THAT(refusal("((((a{99}){99}){99}){99}){99}"), HasSubstr("too large"));
-  EXPECT_THAT(refusal("^(a|b)*a(a|b){30}$"), HasSubstr("too large"));
-  EXPECT_THAT(refusal(std::string(1000, '(') + std::string(1000, ')')), HasSubstr("nests"));
+  const auto quick = [](const std::string& pattern) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::string result = refusal(pattern);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+    printf("%6.3f s  %8zu bytes  %s\n", time.count(), pattern.size(),
+           pattern.substr(0, 40).c_str());
+    EXPECT_LT(time.count(), 3) << pattern.substr(0, 100);  // with room for slow machines
+    return result;
+  };
+  EXPECT_THAT(quick("((((a{99}){99}){99}){99}){99}"), HasSubstr("too large"));
+  EXPECT_THAT(quick("^(a|b)*a(a|b){30}$"), HasSubstr("too large"));
+  EXPECT_THAT(quick(std::string(1000, '(') + std::string(1000, ')')), HasSubstr("nests"));
+  // Few states, but very many moves between them.
+  for (const char* count : {"{5000}", "{19000}", "{0,19000}", "*"})
+    EXPECT_THAT(quick("(?:" + std::string(100000, '|') + ")" + count),
+                *count == '*' ? HasSubstr("accepted") : HasSubstr("too large"));
+  EXPECT_THAT(quick("^(?:a?){19000}$"), HasSubstr("too large"));
+  EXPECT_THAT(quick("a{150000}"), HasSubstr("a count above 100000"));
+  EXPECT_THAT(quick("a{1,99999999999999999999}"), HasSubstr("a count above 100000"));
+  EXPECT_EQ(quick("^[^x]{0,1500}$"), "accepted");
 }
 
 // Against the standard library's engine, on random expressions without its differences.

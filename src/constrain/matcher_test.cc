@@ -199,5 +199,6 @@ TEST(Matcher, TooManyStacksAreImpossibleSoonAndSaidSo) {
   // The next request does not get these tables.
   EXPECT_FALSE(Matcher(grammar, vocabulary()).over_budget());
 }
+
 }  // namespace
 }  // namespace gemma4::constrain

@@ -11,11 +11,8 @@ Result<RuleId> arguments(const json::Value& parameters, GrammarBuilder& grammar,
   const SchemaOptions options{.open_objects = false};
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(parameters, options));
   const SchemaId object = schemas.add({.types = kObjectBit});
-  SchemaAlgebra algebra(std::move(schemas));
-  Conjunction all;
-  algebra.add_to(all, {0, false});
-  algebra.add_to(all, {object, false});
-  return ValueRules(std::move(algebra), grammar, dialect, options.open_objects).value(all);
+  return ValueRules(SchemaAlgebra(std::move(schemas)), grammar, dialect, options.open_objects)
+      .root({0, object});
 }
 
 }  // namespace

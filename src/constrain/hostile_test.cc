@@ -1,4 +1,5 @@
 // Schemas that try to take time or memory: compiled or refused, and soon.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -10,6 +11,8 @@
 
 namespace gemma4::constrain {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::string repeated(int count, const std::function<std::string(int)>& item) {
   std::string result;
@@ -112,6 +115,23 @@ TEST(Hostile, TooMuchIsRefused) {
   outcome(R"({"pattern":"x","minLength":100000})");
   outcome(R"({"multipleOf":123456789})");
   outcome(R"({"minimum":1e300})");
+}
+
+// References that are read deepest first, so that none of them is deep for the loader.
+TEST(Hostile, LongChainsOfReferences) {
+  static constexpr int kCount = 6000;
+  const auto chain = [](const char* link) {
+    const std::string refs = repeated(
+        kCount, [](int i) { return str_cat(R"({"$ref":"#/$defs/d)", kCount - 1 - i, "\"}"); });
+    const std::string defs = repeated(kCount, [&](int i) {
+      return str_cat("\"d", i, "\":{", link, R"({"$ref":"#/$defs/d)", i + 1,
+                     link[1] == 'a' ? "\"}]}" : "\"}}}}");
+    });
+    return str_cat(R"({"$defs":{"d)", kCount, R"(":{"type":"integer"},)", defs, R"(},"oneOf":[)",
+                   refs, "]}");
+  };
+  EXPECT_THAT(outcome(chain(R"("allOf":[)")), HasSubstr("nested too deep"));
+  EXPECT_THAT(outcome(chain(R"("not":{"properties":{"a":)")), HasSubstr("too"));
 }
 
 TEST(Hostile, ManySchemas) {

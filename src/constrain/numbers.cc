@@ -145,9 +145,9 @@ Result<Decimal> to_decimal(const json::Number& number) {
   const size_t point = std::min(text.find('.'), text.size());
   std::string digits(text.substr(0, point));
   if (point < text.size()) digits += text.substr(point + 1);
-  int64_t whole = static_cast<int64_t>(point) + exponent;
-  if (std::max(exponent, -exponent) > kMaxDigits || digits.size() > kMaxDigits)
+  if (exponent < -kMaxDigits || exponent > kMaxDigits || digits.size() > kMaxDigits)
     return Error{ErrorCode::kResourceExhausted, "a number with more than 1,000 digits"};
+  int64_t whole = static_cast<int64_t>(point) + exponent;
   if (whole < 0) {
     digits.insert(0, static_cast<size_t>(-whole), '0');
     whole = 0;

@@ -77,13 +77,13 @@ Result<std::vector<ObjectSpec>> SpecBuilder<ObjectSpec>::own_opposite(SchemaId i
   }
   for (const auto& [dfa, value] : schema.pattern_properties) {
     ObjectSpec spec;
-    spec.exists.push_back({dfa, {value, true}});
+    spec.exists.push_back({dfa, {{value, true}}});
     result.push_back(std::move(spec));
   }
   if (schema.additional_properties) {
     G4_ASSIGN_OR_RETURN(auto keys, other_keys(schema));
     ObjectSpec spec;
-    spec.exists.push_back({std::move(keys), {*schema.additional_properties, true}});
+    spec.exists.push_back({std::move(keys), {{*schema.additional_properties, true}}});
     result.push_back(std::move(spec));
   }
   for (const std::string& name : schema.required)
@@ -94,7 +94,7 @@ Result<std::vector<ObjectSpec>> SpecBuilder<ObjectSpec>::own_opposite(SchemaId i
     G4_ASSIGN_OR_RETURN(const StringSet wrong, algebra_.strings({{*schema.property_names, true}}));
     G4_ASSIGN_OR_RETURN(auto keys, to_dfa(wrong));
     ObjectSpec spec;
-    spec.exists.push_back({std::move(keys), {algebra_.anything(), false}});
+    spec.exists.push_back({std::move(keys), {}});
     result.push_back(std::move(spec));
   }
   return result;
@@ -191,9 +191,7 @@ Result<bool> SchemaAlgebra::impossible(const ObjectSpec& spec) {
   }
   for (const auto& exists : spec.exists) {
     if (exists.keys->empty()) return true;
-    Conjunction value;
-    add_to(value, exists.value);
-    G4_ASSIGN_OR_RETURN(const bool none, empty(value));
+    G4_ASSIGN_OR_RETURN(const bool none, empty(exists.value));
     if (none) return true;
   }
   return false;

@@ -8,7 +8,7 @@
 namespace gemma4::constrain {
 namespace {
 
-constexpr size_t kMostWork = 100000;
+constexpr size_t kMostWork = 200000;
 
 struct AtomSets {
   using Set = bool;
@@ -91,6 +91,29 @@ struct NumberSets {
   }
 };
 
+// A text that values have in common if and only if JSON Schema calls them equal.
+std::string canonical_text(const json::Value& value) {
+  std::string text;
+  if (value.is_number()) {
+    const auto number = to_decimal(value.as_number());
+    if (!number.ok()) return value.as_number().text;
+    return str_cat(number.value().negative ? "-" : "", number.value().whole, ".",
+                   number.value().fraction);
+  }
+  if (value.is_array()) {
+    for (const json::Value& element : value.as_array()) text += canonical_text(element) + ",";
+    return "[" + text + "]";
+  }
+  if (value.is_object()) {
+    std::map<std::string, std::string> members;
+    for (const auto& [name, member] : value.as_object())
+      members[json::quote(name)] = canonical_text(member);
+    for (const auto& [name, member] : members) text += str_cat(name, ":", member, ",");
+    return "{" + text + "}";
+  }
+  return json::dump(value);
+}
+
 bool says_nothing(const Schema& s) {
   return !s.never && s.types == kAnyType && s.values.empty() && s.strings.empty() &&
          s.numbers.empty() && s.prefix_items.empty() && !s.items && !s.contains &&
@@ -131,11 +154,20 @@ Error SchemaAlgebra::refuse(SchemaId id, std::string_view keyword, std::string_v
           str_cat("schema at '", schemas_[id].path, "': ", keyword, " cannot be enforced: ", why)};
 }
 
-Status SchemaAlgebra::charge(size_t amount) {
+Status SchemaAlgebra::charge(size_t amount, SchemaId place) {
   spent_ += amount;
   if (spent_ <= kMostWork) return {};
   return Error{ErrorCode::kResourceExhausted,
-               "the schema has too many combinations of allOf, anyOf, oneOf, not and if"};
+               str_cat("schema at '", schemas_[place].path,
+                       "': there are too many schemas, or combinations by allOf, anyOf, oneOf, "
+                       "not and if")};
+}
+
+Status SchemaAlgebra::check_nesting(SchemaId id) const {
+  constexpr int kMaxNesting = 600;  // above what the loader takes without references
+  if (nesting_ <= kMaxNesting) return {};
+  return Error{ErrorCode::kResourceExhausted,
+               str_cat("schema at '", schemas_[id].path, "' is nested too deep")};
 }
 
 Result<bool> SchemaAlgebra::empty(const Conjunction& all) {
@@ -143,7 +175,7 @@ Result<bool> SchemaAlgebra::empty(const Conjunction& all) {
   const auto known = empty_.find(all);
   if (known != empty_.end()) return known->second;
   if (depth_ >= kMaxDepth) return false;
-  G4_RETURN_IF_ERROR(charge(1));
+  G4_RETURN_IF_ERROR(charge(1, all.empty() ? 0 : all[0].schema));
   empty_[all] = false;  // while it is being looked at: not certainly empty
   // A value inside of another: what is being looked at outside may be looked at here again.
   std::set<std::pair<SchemaId, int>> outside;
@@ -218,12 +250,9 @@ Result<std::optional<std::vector<SchemaId>>> SchemaAlgebra::finite_values(const 
   }
   if (!listed) return std::optional<std::vector<SchemaId>>();
   std::vector<SchemaId> result;
-  for (const json::Value* value : *listed) {
-    Conjunction both = all;
-    add_to(both, {constant(*value), false});
-    G4_ASSIGN_OR_RETURN(const bool none, empty(both));
-    if (!none) result.push_back(constant(*value));
-  }
+  std::set<std::string> seen;
+  for (const json::Value* value : *listed)
+    if (seen.insert(canonical_text(*value)).second) result.push_back(constant(*value));
   return std::optional(std::move(result));
 }
 

@@ -59,7 +59,7 @@ struct ObjectSpec {
   };
   struct Exists {  // at least one property of these names has such a value
     std::shared_ptr<const Dfa> keys;
-    Literal value;
+    Conjunction value;
   };
   std::vector<std::shared_ptr<const Group>> groups;
   std::set<std::string> required;
@@ -89,7 +89,8 @@ class SchemaAlgebra {
   // The strings that satisfy propertyNames.
   Result<StringSet> names(const ObjectSpec& spec);
 
-  // The values that `all` lists by enum, const or being boolean, if it does.
+  // Values of which each that satisfies `all` is one, if it lists them by enum, const or being
+  // boolean; no two are equal.
   Result<std::optional<std::vector<SchemaId>>> finite_values(const Conjunction& all);
 
   const Schema& schema(SchemaId id) const { return schemas_[id]; }
@@ -98,6 +99,8 @@ class SchemaAlgebra {
   SchemaId anything();
   // Adds a literal unless it says nothing.
   void add_to(Conjunction& all, Literal literal) const;
+  // Takes from what may be spent on one schema; the error says that `place` went beyond it.
+  Status charge(size_t amount, SchemaId place);
   // "schema at '/path'", of the first literal.
   std::string place_of(const Conjunction& all) const;
   Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;
@@ -119,7 +122,19 @@ class SchemaAlgebra {
   // A schema that says with arrays' or objects' keywords what being this value means.
   SchemaId structure_of(const json::Value& value);
   SchemaId constant(const json::Value& value);
-  Status charge(size_t amount);
+  // One more schema inside of another, as long as this lives.
+  class Inside {
+   public:
+    explicit Inside(int& depth) : depth_(depth) { ++depth_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() { --depth_; }
+
+   private:
+    int& depth_;
+  };
+  // Error kResourceExhausted where schemas apply schemas in place too deep for the stack.
+  Status check_nesting(SchemaId id) const;
 
   SchemaSet schemas_;
   std::map<const json::Value*, SchemaId> structures_, constants_;
@@ -130,7 +145,8 @@ class SchemaAlgebra {
   std::set<std::pair<SchemaId, int>> open_;  // being looked at; to notice endless references
   SchemaId anything_ = -1;
   size_t spent_ = 0;
-  int depth_ = 0;
+  int depth_ = 0;    // of empty() in itself
+  int nesting_ = 0;  // of schemas that are being evaluated
 };
 
 }  // namespace gemma4::constrain

@@ -89,6 +89,27 @@ TEST(SchemaGrammar, Strings) {
     EXPECT_FALSE(values(text)) << text;
 }
 
+TEST(SchemaGrammar, ItemsDifferAsValues) {
+  const Accepts texts(R"({"items":{"enum":["a","b","a"]},"uniqueItems":true})");
+  EXPECT_TRUE(texts(R"(["a","b"])"));
+  EXPECT_FALSE(texts(R"(["a","a"])"));
+  const Accepts numbers(R"({"items":{"enum":[1,1.0,10e-1,2]},"uniqueItems":true})");
+  EXPECT_TRUE(numbers("[2,1]"));
+  EXPECT_FALSE(numbers("[1,1]"));
+  EXPECT_FALSE(numbers("[1,1.0]"));
+  const Accepts objects(
+      R"({"items":{"enum":[{"a":1,"b":[2]},{"b":[2.0],"a":1},{"a":1}]},"uniqueItems":true})");
+  EXPECT_TRUE(objects(R"([{"a":1,"b":[2]},{"a":1}])"));
+  EXPECT_FALSE(objects(R"([{"a":1,"b":[2]},{"b":[2],"a":1}])"));
+}
+
+TEST(SchemaGrammar, HugeExponentsAreRefused) {
+  for (const char* number :
+       {"1e-9223372036854775808", "0e-9223372036854775808", "1e-1001", "0e99999999999999999999"})
+    EXPECT_THAT(refusal(std::string(R"({"minimum":)") + number + "}"),
+                HasSubstr("more than 1,000 digits"));
+}
+
 TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"properties":{"a":{"uniqueItems":true}}})"),
               HasSubstr("schema at '/properties/a': uniqueItems cannot be enforced"));
@@ -97,6 +118,10 @@ TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"$ref":"#"})"), HasSubstr("refers to itself"));
   EXPECT_THAT(refusal("false"), HasSubstr("nothing satisfies this"));
   EXPECT_THAT(refusal(R"({"type":"strnig"})"), HasSubstr("unknown name"));
+  std::string contains;
+  for (int i = 0; i < 13; ++i) contains += (i > 0 ? "," : "") + std::string(R"({"contains":{}})");
+  EXPECT_THAT(refusal(R"({"type":"array","allOf":[)" + contains + "]}"),
+              HasSubstr("contains cannot be enforced: there are more than ten"));
 }
 
 }  // namespace

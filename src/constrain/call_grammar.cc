@@ -8,10 +8,10 @@ namespace {
 
 // The rule of a tool's arguments: an object, whatever else the schema allows.
 Result<RuleId> arguments(const json::Value& parameters, GrammarBuilder& grammar, Dialect& dialect) {
-  const SchemaOptions options{.open_objects = false};
+  const SchemaOptions options{.open_objects = false, .tool_forms = true};
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(parameters, options));
   const SchemaId object = schemas.add({.types = kObjectBit});
-  return ValueRules(SchemaAlgebra(std::move(schemas)), grammar, dialect, options.open_objects)
+  return ValueRules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, dialect)
       .root({0, object});
 }
 

@@ -1,4 +1,5 @@
-// What a grammar allows can be finished: from every text that it takes, some text ends it.
+// What a grammar allows can be finished: from every text that it takes, some text ends it. And what
+// grammars of calls allow.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -205,6 +206,63 @@ TEST(DeadEnds, SortedArgumentsCountWhatIsPossible) {
   EXPECT_TRUE(accepts_call(obliged, "{a:1,z:1}"));
   EXPECT_FALSE(accepts_call(obliged, "{z:1}"));
   EXPECT_FALSE(accepts_call(obliged, "{a:7,z:1}"));
+}
+
+TEST(DeadEnds, KeysThatCannotBeBare) {
+  const auto patterns = compiled_call(
+      R"({"patternProperties":{"^x:":{"type":"integer"}},"additionalProperties":false,
+      "minProperties":1})");
+  EXPECT_EQ(dead_end_of_call(patterns), "");
+  EXPECT_TRUE(accepts_call(patterns, "{~x:~:1}"));
+  EXPECT_FALSE(accepts_call(patterns, "{x::1}"));
+  EXPECT_FALSE(accepts_call(patterns, "{~y:~:1}"));
+}
+
+TEST(CallSchemas, NullableAndUpperCaseTypes) {
+  const auto call = compiled_call(
+      R"({"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true},
+      "b":{"type":["Integer","null"]},"c":{"type":"string","enum":["x"],"nullable":true},
+      "d":{"type":"string","nullable":false}}})");
+  for (const char* text : {"{a:null}", "{a:~x~}", "{b:null}", "{b:1}", "{c:null}", "{c:~x~}"})
+    EXPECT_TRUE(accepts_call(call, text)) << text;
+  for (const char* text : {"{a:1}", "{b:~x~}", "{c:~y~}", "{d:null}"})
+    EXPECT_FALSE(accepts_call(call, text)) << text;
+  EXPECT_THAT(dead_end_of_call(compiled_call(R"({"properties":{"a":{"nullable":"yes"}}})")),
+              HasSubstr("schema at '/properties/a': nullable must be true or false"));
+  // Elsewhere the standard counts, which does not know them.
+  EXPECT_FALSE(accepts(compiled(R"({"type":"string","nullable":true})"), "null"));
+  EXPECT_THAT(dead_end_of(compiled(R"({"type":"STRING"})")), HasSubstr("unknown name"));
+}
+
+TEST(CallSchemas, BranchesMayHoldTogether) {
+  const auto any = compiled_call(
+      R"({"properties":{"z":{"type":"integer"}},"anyOf":[
+      {"properties":{"a":{"type":"integer"}},"required":["a"]},
+      {"properties":{"b":{"type":"integer"}},"required":["b"]}]})");
+  for (const char* text : {"{a:1}", "{b:1}", "{a:1,b:1}", "{a:1,b:1,z:1}", "{b:1,z:1}"})
+    EXPECT_TRUE(accepts_call(any, text)) << text;
+  for (const char* text : {"{}", "{z:1}", "{a:1,b:~x~}", "{a:1,c:1}"})
+    EXPECT_FALSE(accepts_call(any, text)) << text;
+  const auto kinds = compiled_call(
+      R"({"anyOf":[{"properties":{"k":{"const":"circle"},"r":{"type":"integer"}},"required":["k"]},
+      {"properties":{"k":{"const":"square"},"s":{"type":"integer"}},"required":["k"]}]})");
+  EXPECT_TRUE(accepts_call(kinds, "{k:~circle~,r:1}"));
+  EXPECT_FALSE(accepts_call(kinds, "{k:~circle~,s:1}"));
+}
+
+TEST(CallKeys, AreReadBackAsTheyAre) {
+  const auto named = compiled_call(
+      R"({"properties":{" a":{"type":"integer"},"'q'":{"type":"integer"},"b ":{"type":"integer"},
+      "c d":{"type":"integer"},"\"":{"type":"integer"},"e'":{"type":"integer"}}})");
+  for (const char* text : {"{~ a~:1}", "{~'q'~:1}", "{~b ~:1}", "{c d:1}", "{~\"~:1}", "{e':1}"})
+    EXPECT_TRUE(accepts_call(named, text)) << text;
+  for (const char* text : {"{ a:1}", "{'q':1}", "{b :1}", "{~c d~:1}", "{\":1}"})
+    EXPECT_FALSE(accepts_call(named, text)) << text;
+  const auto any = compiled_call("{}");
+  for (const char* text : {"{a:1}", "{~ a~:1}", "{~a~:{~b,~:2}}", "{~~:1}", "{a b:1}"})
+    EXPECT_TRUE(accepts_call(any, text)) << text;
+  for (const char* text : {"{ a:1}", "{a :1}", "{'a':1}", "{\"a\":1}", "{:1}", "{\ta:1}"})
+    EXPECT_FALSE(accepts_call(any, text)) << text;
 }
 
 }  // namespace

@@ -19,8 +19,7 @@ namespace gemma4::constrain {
 // shown otherwise, and what rests on it is looked at again.
 class Inhabitants {
  public:
-  Inhabitants(SchemaAlgebra& algebra, bool open_objects)
-      : algebra_(algebra), planner_(algebra, open_objects) {}
+  explicit Inhabitants(SchemaAlgebra& algebra) : algebra_(algebra), planner_(algebra) {}
 
   // Errors of all of these: those of SchemaAlgebra.
   Result<bool> exist(const Conjunction& all);

@@ -179,7 +179,7 @@ bool ObjectPlanner::has_no_others(const ObjectPlan& plan) const {
     never = never || (group->additional && !group->additional->negated &&
                       algebra_.schema(group->additional->schema).never);
   }
-  return (!open_objects_ && names_some && !says_more) || (never && !patterns);
+  return (!algebra_.open_objects() && names_some && !says_more) || (never && !patterns);
 }
 
 // All other keys, by what the patterns and additionalProperties of the groups say about them.

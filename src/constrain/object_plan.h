@@ -36,10 +36,7 @@ struct ObjectPlan {
 
 class ObjectPlanner {
  public:
-  // Without `open_objects`, an alternative that names properties has no others unless it speaks of
-  // them.
-  ObjectPlanner(SchemaAlgebra& algebra, bool open_objects)
-      : algebra_(algebra), open_objects_(open_objects) {}
+  explicit ObjectPlanner(SchemaAlgebra& algebra) : algebra_(algebra) {}
 
   // Errors, about the schema `place`: kUnsupported where patterns overlap in too many ways.
   Result<ObjectPlan> plan(ObjectSpec spec, SchemaId place) const;
@@ -59,7 +56,6 @@ class ObjectPlanner {
                std::vector<bool>& inside, std::optional<size_t> serves, SchemaId place) const;
 
   SchemaAlgebra& algebra_;
-  const bool open_objects_;
 };
 
 }  // namespace gemma4::constrain

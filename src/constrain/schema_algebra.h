@@ -70,7 +70,10 @@ struct ObjectSpec {
 
 class SchemaAlgebra {
  public:
-  explicit SchemaAlgebra(SchemaSet schemas) : schemas_(std::move(schemas)) {}
+  // Without `open_objects`, an alternative for objects that names properties has no others unless
+  // it speaks of them.
+  explicit SchemaAlgebra(SchemaSet schemas, bool open_objects = true)
+      : schemas_(std::move(schemas)), open_objects_(open_objects) {}
 
   // Errors of all of these: kUnsupported for what cannot be enforced, kResourceExhausted for what
   // would take too much; with the JSON pointer of the schema.
@@ -93,6 +96,7 @@ class SchemaAlgebra {
   // boolean; no two are equal.
   Result<std::optional<std::vector<SchemaId>>> finite_values(const Conjunction& all);
 
+  bool open_objects() const { return open_objects_; }
   const Schema& schema(SchemaId id) const { return schemas_[id]; }
   SchemaId add(Schema schema) { return schemas_.add(std::move(schema)); }
   // The schema `true`.
@@ -137,6 +141,7 @@ class SchemaAlgebra {
   Status check_nesting(SchemaId id) const;
 
   SchemaSet schemas_;
+  bool open_objects_;
   std::map<const json::Value*, SchemaId> structures_, constants_;
   std::map<Conjunction, bool> empty_;
   std::map<SchemaId, bool> atoms_[3];

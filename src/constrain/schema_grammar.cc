@@ -66,7 +66,7 @@ Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& sche
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(schema, options));
   GrammarBuilder grammar;
   const std::unique_ptr<Dialect> dialect = json_dialect(grammar);
-  ValueRules rules(SchemaAlgebra(std::move(schemas)), grammar, *dialect, options.open_objects);
+  ValueRules rules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, *dialect);
   G4_ASSIGN_OR_RETURN(const RuleId root, rules.root({0}));
   return grammar.build(root);
 }

@@ -39,11 +39,11 @@ inline uint32_t clamped(uint64_t count) {
 // Adds rules for values to a grammar.
 class ValueRules {
  public:
-  ValueRules(SchemaAlgebra algebra, GrammarBuilder& grammar, Dialect& dialect, bool open_objects)
+  ValueRules(SchemaAlgebra algebra, GrammarBuilder& grammar, Dialect& dialect)
       : algebra_(std::move(algebra)),
         grammar_(grammar),
         dialect_(dialect),
-        inhabitants_(algebra_, open_objects) {}
+        inhabitants_(algebra_) {}
 
   // A value that satisfies all of `schemas`. Error kInvalidArgument: there is none.
   Result<RuleId> root(const std::vector<SchemaId>& schemas);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "text/letter_case.h"
+
 namespace gemma4::constrain {
 
 using json::Value;
@@ -25,6 +27,18 @@ Status SchemaLoader::read(Schema& schema, const SchemaPlace& place) {
   return {};
 }
 
+bool SchemaLoader::is_nullable(const Value& schema) {
+  const Value* nullable = schema.find("nullable");
+  return nullable != nullptr && nullable->is_bool() && nullable->as_bool();
+}
+
+Schema SchemaLoader::or_null(Schema schema) {
+  Schema either{.path = schema.path, .has_any_of = true};
+  either.any_of = {schemas_.add({.path = schema.path, .types = kNullBit}),
+                   schemas_.add(std::move(schema))};
+  return either;
+}
+
 Status SchemaLoader::read_keyword(Schema& schema, const std::string& name, const Value& value,
                                   const SchemaPlace& place) {
   for (const auto read :
@@ -44,6 +58,8 @@ Status SchemaLoader::read_keyword(Schema& schema, const std::string& name, const
       return refused_schema(place.path, name,
                             str_cat("'", uri, "' is not a dialect that is known"));
   }
+  if (name == "nullable" && options_.tool_forms && !value.is_bool())
+    return wrong_schema(place.path, name, "must be true or false");
   if (name == "$recursiveRef")
     return refused_schema(place.path, name, "it belongs to draft 2019-09; write $dynamicRef");
   return {};  // everything else is an annotation, as the standard has it
@@ -91,9 +107,10 @@ Status SchemaLoader::read_types(Schema& schema, const Value& value, const std::s
   const Value::Array one{value};
   uint8_t types = 0;
   for (const Value& type : value.is_array() ? value.as_array() : one) {
-    const auto* const it = std::find_if(
-        std::begin(kTypes), std::end(kTypes),
-        [&](const auto& entry) { return type.is_string() && type.as_string() == entry.first; });
+    std::string known = type.is_string() ? type.as_string() : "";
+    if (options_.tool_forms) known = text::to_lower(known);
+    const auto* const it = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                        [&](const auto& entry) { return known == entry.first; });
     if (it == std::end(kTypes))
       return wrong_schema(path, "type", str_cat("has an unknown name: ", json::dump(type)));
     types |= it->second;

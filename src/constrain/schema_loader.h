@@ -62,6 +62,7 @@ class SchemaLoader {
       status = wrong_schema(place.path, "schema", "is neither an object nor a boolean");
     }
     --depth_;
+    if (options_.tool_forms && is_nullable(*place.value)) schema = or_null(std::move(schema));
     schemas_.at(id) = std::move(schema);
     return status.ok() ? Loaded{id, {}} : Loaded{id, status.error()};
   }
@@ -109,6 +110,8 @@ class SchemaLoader {
     return {};
   }
 
+  static bool is_nullable(const json::Value& schema);
+  Schema or_null(Schema schema);
   Status read(Schema& schema, const SchemaPlace& place);
   Status read_keyword(Schema& schema, const std::string& name, const json::Value& value,
                       const SchemaPlace& place);

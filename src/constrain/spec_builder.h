@@ -99,14 +99,18 @@ class SpecBuilder {
   }
 
   // With annotations that count, every set of branches is an alternative of its own: what more
-  // branches have looked at is allowed more.
+  // branches have looked at is allowed more. Where objects have only the properties that are named,
+  // the same goes for a few branches that name some.
   Result<Specs> any_of(const Schema& schema, Annotations annotations) {
     std::vector<Specs> branches;
     for (const SchemaId id : schema.any_of) {
       G4_ASSIGN_OR_RETURN(branches.emplace_back(), positive(id, annotations));
     }
     Specs result;
-    if (annotations != Annotations::kAllSubsets) {
+    constexpr size_t kFewBranches = 4;
+    const bool closed =
+        Spec::kType == kObjectBit && !algebra_.open_objects() && branches.size() <= kFewBranches;
+    if (annotations != Annotations::kAllSubsets && !closed) {
       for (Specs& branch : branches) append(result, std::move(branch));
       return result;
     }

@@ -134,6 +134,35 @@ TEST(Hostile, LongChainsOfReferences) {
   EXPECT_THAT(outcome(chain(R"("not":{"properties":{"a":)")), HasSubstr("too"));
 }
 
+// Products whose results are small and whose making is not.
+TEST(Hostile, ManyLargeProducts) {
+  EXPECT_THAT(
+      outcome(str_cat(
+          R"({"$defs":{"p":{"pattern":"^(a{397})*b$"},"q":{"pattern":"^(a{401})*c$"}},"anyOf":[)",
+          repeated(3000,
+                   [](int i) {
+                     return str_cat(R"({"$comment":")", i,
+                                    R"(","allOf":[{"$ref":"#/$defs/p"},{"$ref":"#/$defs/q"}]})");
+                   }),
+          "]}")),
+      HasSubstr("needs too large an automaton"));
+  EXPECT_EQ(outcome(str_cat(R"({"properties":{)",
+                            repeated(100,
+                                     [](int i) {
+                                       return str_cat("\"p", i,
+                                                      R"(":{"pattern":"^a$","maxLength":)",
+                                                      15000 - i, "}");
+                                     }),
+                            "}}"),
+                    R"({"p7":"a"})"),
+            "accepted");
+  EXPECT_THAT(
+      outcome(str_cat(
+          R"({"allOf":[)",
+          repeated(3000, [](int i) { return str_cat(R"({"multipleOf":)", 9001 + i, "}"); }), "]}")),
+      HasSubstr("multipleOf cannot be enforced: needs too large an automaton"));
+}
+
 TEST(Hostile, ManySchemas) {
   const auto of = [](int count) {
     return str_cat(

@@ -51,7 +51,7 @@ void add_all(const SchemaAlgebra& algebra, Conjunction& to, const Conjunction& m
 }
 
 // The alternative in which obligations have gone to whom `chosen` says.
-Result<ObjectSpec> with_assignment(const SchemaAlgebra& algebra, const ObjectPlan& plan,
+Result<ObjectSpec> with_assignment(SchemaAlgebra& algebra, const ObjectPlan& plan,
                                    const std::vector<int>& chosen, const Dfa& names) {
   ObjectSpec spec = plan.spec;
   spec.exists.clear();
@@ -69,9 +69,10 @@ Result<ObjectSpec> with_assignment(const SchemaAlgebra& algebra, const ObjectPla
     const bool is_new = group >= spec.exists.size();
     if (is_new) spec.exists.emplace_back();
     ObjectSpec::Exists& merged = spec.exists[group];
-    G4_ASSIGN_OR_RETURN(
-        Dfa keys, is_new ? combine(*exists.keys, names, SetOperation::kMinus, kMaxDfaStates)
-                         : combine(*merged.keys, *exists.keys, SetOperation::kAnd, kMaxDfaStates));
+    G4_ASSIGN_OR_RETURN(Dfa keys, is_new ? combine(*exists.keys, names, SetOperation::kMinus,
+                                                   kMaxDfaStates, algebra.work())
+                                         : combine(*merged.keys, *exists.keys, SetOperation::kAnd,
+                                                   kMaxDfaStates, algebra.work()));
     merged.keys = std::make_shared<const Dfa>(std::move(keys));
     add_all(algebra, merged.value, exists.value);
   }
@@ -127,7 +128,7 @@ Status ObjectPlanner::find_named(ObjectPlan& plan) const {
   for (const std::string& key : plan.spec.required)
     if (seen.insert(key).second) keys.push_back(key);
   G4_ASSIGN_OR_RETURN(const StringSet names, algebra_.names(plan.spec));
-  G4_ASSIGN_OR_RETURN(const auto allowed, to_dfa(names));
+  G4_ASSIGN_OR_RETURN(const auto allowed, to_dfa(names, algebra_.work()));
   for (const std::string& key : keys) {
     ObjectPlan::Named named{.key = key,
                             .value = algebra_.property(plan.spec, key),
@@ -148,9 +149,9 @@ Status ObjectPlanner::split(std::vector<Class>& classes, const Dfa& by,
   std::vector<bool> result_inside;
   for (size_t i = 0; i < classes.size(); ++i) {
     for (const bool matching : {true, false}) {
-      G4_ASSIGN_OR_RETURN(
-          Dfa keys, combine(classes[i].keys, by,
-                            matching ? SetOperation::kAnd : SetOperation::kMinus, kMaxDfaStates));
+      G4_ASSIGN_OR_RETURN(Dfa keys, combine(classes[i].keys, by,
+                                            matching ? SetOperation::kAnd : SetOperation::kMinus,
+                                            kMaxDfaStates, algebra_.work()));
       if (keys.empty()) continue;
       Class part{std::move(keys), classes[i].value, classes[i].serves};
       if (matching && value) algebra_.add_to(part.value, *value);
@@ -189,9 +190,9 @@ Status ObjectPlanner::find_classes(ObjectPlan& plan, SchemaId place) const {
   std::vector<std::string> names;
   for (const auto& named : plan.named) names.push_back(named.key);
   G4_ASSIGN_OR_RETURN(const StringSet allowed, algebra_.names(spec));
-  G4_ASSIGN_OR_RETURN(const auto keys, to_dfa(allowed));
+  G4_ASSIGN_OR_RETURN(const auto keys, to_dfa(allowed, algebra_.work()));
   G4_ASSIGN_OR_RETURN(Dfa others, combine(*keys, dfa_of_strings(std::move(names)),
-                                          SetOperation::kMinus, kMaxDfaStates));
+                                          SetOperation::kMinus, kMaxDfaStates, algebra_.work()));
   if (others.empty()) return {};
   std::vector<Class>& classes = plan.classes;
   classes.push_back({std::move(others), {}, std::vector<bool>(spec.exists.size())});

@@ -38,14 +38,15 @@ struct StringSets {
   using Set = StringSet;
   static constexpr int kKind = 1;
   static constexpr std::string_view kKeywords = "minLength, maxLength, pattern, format, enum";
+  size_t& work;
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static StringSet all() { return StringSet::all(); }
   static StringSet none() { return StringSet::none(); }
-  static auto both(const Set& a, const Set& b) { return intersection(a, b); }
-  static auto either(const Set& a, const Set& b) { return unite(a, b); }
-  static auto opposite(const Set& a) { return complement(a); }
-  static Result<Set> own(const Schema& schema) {
+  auto both(const Set& a, const Set& b) const { return intersection(a, b, work); }
+  auto either(const Set& a, const Set& b) const { return unite(a, b, work); }
+  auto opposite(const Set& a) const { return complement(a, work); }
+  Result<Set> own(const Schema& schema) const {
     if ((schema.types & kStringBit) == 0) return none();
     Set result = all();
     for (const Set& set : schema.strings) {
@@ -65,14 +66,15 @@ struct NumberSets {
   using Set = NumberSet;
   static constexpr int kKind = 2;
   static constexpr std::string_view kKeywords = "minimum, maximum, multipleOf, enum";
+  size_t& work;
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static NumberSet all() { return NumberSet::all(); }
   static NumberSet none() { return NumberSet::none(); }
-  static auto both(const Set& a, const Set& b) { return intersection(a, b); }
-  static auto either(const Set& a, const Set& b) { return unite(a, b); }
-  static auto opposite(const Set& a) { return complement(a); }
-  static Result<Set> own(const Schema& schema) {
+  auto both(const Set& a, const Set& b) const { return intersection(a, b, work); }
+  auto either(const Set& a, const Set& b) const { return unite(a, b, work); }
+  auto opposite(const Set& a) const { return complement(a, work); }
+  Result<Set> own(const Schema& schema) const {
     if ((schema.types & kNumberBit) == 0) return none();
     Set result = all();
     for (const Set& set : schema.numbers) {
@@ -84,7 +86,7 @@ struct NumberSets {
         if (!value->is_number()) continue;
         G4_ASSIGN_OR_RETURN(numbers.emplace_back(), to_decimal(value->as_number()));
       }
-      G4_ASSIGN_OR_RETURN(Dfa any, numbers_equal_to(numbers));
+      G4_ASSIGN_OR_RETURN(Dfa any, numbers_equal_to(numbers, work));
       G4_ASSIGN_OR_RETURN(result, both(result, NumberSet::of(std::move(any))));
     }
     return result;
@@ -132,11 +134,11 @@ Result<bool> SchemaAlgebra::accepts(const Conjunction& all, Atom atom) {
 }
 
 Result<StringSet> SchemaAlgebra::strings(const Conjunction& all) {
-  return SetEvaluator<StringSets>(*this, {}, strings_).conjunction(all);
+  return SetEvaluator<StringSets>(*this, {work_}, strings_).conjunction(all);
 }
 
 Result<NumberSet> SchemaAlgebra::numbers(const Conjunction& all) {
-  return SetEvaluator<NumberSets>(*this, {}, numbers_).conjunction(all);
+  return SetEvaluator<NumberSets>(*this, {work_}, numbers_).conjunction(all);
 }
 
 void SchemaAlgebra::add_to(Conjunction& all, Literal literal) const {

@@ -105,6 +105,8 @@ class SchemaAlgebra {
   void add_to(Conjunction& all, Literal literal) const;
   // Takes from what may be spent on one schema; the error says that `place` went beyond it.
   Status charge(size_t amount, SchemaId place);
+  // What is left for automata.
+  size_t& work() { return work_; }
   // "schema at '/path'", of the first literal.
   std::string place_of(const Conjunction& all) const;
   Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;
@@ -150,6 +152,7 @@ class SchemaAlgebra {
   std::set<std::pair<SchemaId, int>> open_;  // being looked at; to notice endless references
   SchemaId anything_ = -1;
   size_t spent_ = 0;
+  size_t work_ = kMaxDfaWork;
   int depth_ = 0;    // of empty() in itself
   int nesting_ = 0;  // of schemas that are being evaluated
 };

@@ -46,16 +46,18 @@ Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, 
   if (!value.is_number()) return wrong_schema(place.path, name, "must be a number");
   const auto decimal = to_decimal(value.as_number());
   if (!decimal.ok()) return refused_schema(place.path, name, decimal.error().message);
-  if (bound != std::end(kBounds)) {
-    schema.numbers.push_back(NumberSet::of(numbers_compared(bound->second, decimal.value())));
-    return true;
-  }
-  if (decimal.value().negative ||
-      (decimal.value().whole == "0" && decimal.value().fraction.empty()))
+  if (bound == std::end(kBounds) &&
+      (decimal.value().negative ||
+       (decimal.value().whole == "0" && decimal.value().fraction.empty())))
     return wrong_schema(place.path, name, "must be above 0");
-  auto dfa = multiples_of(decimal.value());
-  if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
-  schema.numbers.push_back(NumberSet::of(std::move(dfa).value()));
+  NumberSet& known = numbers_[name + value.as_number().text];
+  if (known.is_all()) {
+    auto dfa = bound != std::end(kBounds) ? numbers_compared(bound->second, decimal.value(), work_)
+                                          : multiples_of(decimal.value(), work_);
+    if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
+    known = NumberSet::of(std::move(dfa).value());
+  }
+  schema.numbers.push_back(known);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Reads JSON Schema into Schema, keyword by keyword (load_schema in schema.h).
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -138,7 +139,8 @@ class SchemaLoader {
   SchemaSet schemas_;
   std::unordered_map<const json::Value*, SchemaId> ids_;
   int depth_ = 0;
-  size_t work_ = Nfa::kMaxWork;  // for all patterns together
+  std::map<std::string, NumberSet> numbers_;  // by keyword and its number
+  size_t work_ = Nfa::kMaxWork;               // for all patterns and numbers together
 };
 
 }  // namespace gemma4::constrain

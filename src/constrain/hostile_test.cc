@@ -163,6 +163,16 @@ TEST(Hostile, ManyLargeProducts) {
       HasSubstr("multipleOf cannot be enforced: needs too large an automaton"));
 }
 
+// The places of schemas share their names: written out, these would take 1.2 GB.
+TEST(Hostile, LongNamesNestedDeep) {
+  std::string schema = "{\"uniqueItems\":7}";
+  for (int i = 0; i < 240; ++i)
+    schema = str_cat(R"({"properties":{")", std::string(40000, 'a' + i % 26), "\":", schema, "}}");
+  const std::string message = outcome(schema);
+  EXPECT_THAT(message, HasSubstr("uniqueItems must be true or false"));
+  EXPECT_LT(message.size(), 1000U);
+}
+
 TEST(Hostile, ManySchemas) {
   const auto of = [](int count) {
     return str_cat(

@@ -90,9 +90,11 @@ Conjunction ObjectPlan::serving(const SchemaAlgebra& algebra, Conjunction value,
 }
 
 Result<ObjectPlan> ObjectPlanner::plan(ObjectSpec spec, SchemaId place) const {
+  constexpr std::string_view kKeywords = "properties, patternProperties, propertyNames";
   ObjectPlan plan{.spec = std::move(spec)};
-  G4_RETURN_IF_ERROR(find_named(plan));
-  G4_RETURN_IF_ERROR(find_classes(plan, place));
+  Status status = find_named(plan);
+  if (status.ok()) status = find_classes(plan, place);
+  if (!status.ok()) return algebra_.placed(status.error(), place, kKeywords);
   return plan;
 }
 
@@ -106,7 +108,9 @@ Result<std::vector<ObjectPlan>> ObjectPlanner::assigned(const ObjectPlan& plan,
   const Dfa names = dfa_of_strings(std::move(keys));
   std::vector<ObjectPlan> result;
   for (const std::vector<int>& chosen : assignments.all()) {
-    G4_ASSIGN_OR_RETURN(ObjectSpec spec, with_assignment(algebra_, plan, chosen, names));
+    auto assigned = with_assignment(algebra_, plan, chosen, names);
+    if (!assigned.ok()) return algebra_.placed(assigned.error(), place, "not");
+    ObjectSpec spec = std::move(assigned).value();
     const bool possible = std::none_of(spec.exists.begin(), spec.exists.end(),
                                        [](const auto& exists) { return exists.keys->empty(); });
     if (!possible || spec.required.size() + spec.exists.size() > spec.max) continue;

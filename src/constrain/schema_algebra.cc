@@ -148,28 +148,32 @@ void SchemaAlgebra::add_to(Conjunction& all, Literal literal) const {
 }
 
 std::string SchemaAlgebra::place_of(const Conjunction& all) const {
-  return str_cat("schema at '", all.empty() ? "" : schemas_[all[0].schema].path, "'");
+  return schemas_[all.empty() ? 0 : all[0].schema].path.schema();
 }
 
 Error SchemaAlgebra::refuse(SchemaId id, std::string_view keyword, std::string_view why) const {
   return {ErrorCode::kUnsupported,
-          str_cat("schema at '", schemas_[id].path, "': ", keyword, " cannot be enforced: ", why)};
+          str_cat(schemas_[id].path.schema(), ": ", keyword, " cannot be enforced: ", why)};
+}
+
+Error SchemaAlgebra::placed(const Error& error, SchemaId id, std::string_view keywords) const {
+  if (error.message.starts_with("schema at")) return error;
+  return error.with_context(str_cat(schemas_[id].path.schema(), ": ", keywords));
 }
 
 Status SchemaAlgebra::charge(size_t amount, SchemaId place) {
   spent_ += amount;
   if (spent_ <= kMostWork) return {};
   return Error{ErrorCode::kResourceExhausted,
-               str_cat("schema at '", schemas_[place].path,
-                       "': there are too many schemas, or combinations by allOf, anyOf, oneOf, "
+               str_cat(schemas_[place].path.schema(),
+                       ": there are too many schemas, or combinations by allOf, anyOf, oneOf, "
                        "not and if")};
 }
 
 Status SchemaAlgebra::check_nesting(SchemaId id) const {
   constexpr int kMaxNesting = 600;  // above what the loader takes without references
   if (nesting_ <= kMaxNesting) return {};
-  return Error{ErrorCode::kResourceExhausted,
-               str_cat("schema at '", schemas_[id].path, "' is nested too deep")};
+  return Error{ErrorCode::kResourceExhausted, schemas_[id].path.schema() + " is nested too deep"};
 }
 
 Result<bool> SchemaAlgebra::empty(const Conjunction& all) {

@@ -110,6 +110,8 @@ class SchemaAlgebra {
   // "schema at '/path'", of the first literal.
   std::string place_of(const Conjunction& all) const;
   Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;
+  // `error` with the place and the keywords that it is about, unless it has a place already.
+  Error placed(const Error& error, SchemaId id, std::string_view keywords) const;
 
  private:
   template <typename Sets>

@@ -22,7 +22,7 @@ Result<RuleId> ValueRules::value(const Conjunction& all) {
   if (grammar_.over_budget() || depth_ > kMaxDepth)
     return Error{ErrorCode::kResourceExhausted,
                  algebra_.place_of(all) + ": the schema needs too large a grammar"};
-  const RuleId rule = grammar_.add_rule(algebra_.place_of(all));
+  const RuleId rule = grammar_.add_rule("value");
   rules_[all] = rule;  // first: it may be used inside of itself
   ++depth_;
   Status status = add_alternatives(rule, all);

@@ -118,6 +118,14 @@ TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"$ref":"#"})"), HasSubstr("refers to itself"));
   EXPECT_THAT(refusal("false"), HasSubstr("nothing satisfies this"));
   EXPECT_THAT(refusal(R"({"type":"strnig"})"), HasSubstr("unknown name"));
+  EXPECT_THAT(refusal(R"({"uniqueItems":"yes"})"), HasSubstr("uniqueItems must be true or false"));
+  for (const char* keyword : {"$schema", "$id", "$anchor", "$dynamicAnchor", "$ref", "pattern"})
+    EXPECT_THAT(refusal(std::string("{\"") + keyword + "\":7}"),
+                HasSubstr(std::string("schema at '': ") + keyword + " must be a string"));
+  for (const char* format : {"regex", "idn-email", "idn-hostname"})
+    EXPECT_THAT(refusal(std::string(R"({"format":")") + format + "\"}"),
+                HasSubstr(std::string("format cannot be enforced: '") + format));
+  EXPECT_EQ(refusal(R"({"format":"int32"})"), "accepted");
   std::string contains;
   for (int i = 0; i < 13; ++i) contains += (i > 0 ? "," : "") + std::string(R"({"contains":{}})");
   EXPECT_THAT(refusal(R"({"type":"array","allOf":[)" + contains + "]}"),

@@ -218,6 +218,29 @@ TEST(DeadEnds, KeysThatCannotBeBare) {
   EXPECT_FALSE(accepts_call(patterns, "{~y:~:1}"));
 }
 
+TEST(DeadEnds, NumbersHaveRoomForTheirLastDigits) {
+  for (const char* schema :
+       {R"({"multipleOf":9973})", R"({"multipleOf":0.007,"minimum":3})",
+        R"({"multipleOf":17,"minimum":1e25})", R"({"exclusiveMinimum":0,"maximum":1e-30})"}) {
+    const auto grammar = compiled(schema);
+    ASSERT_TRUE(grammar.ok());
+    std::mt19937 random(3);
+    for (int walk = 0; walk < 100; ++walk) {
+      Explorer explorer(grammar.value());
+      ConfigId config = explorer.start();
+      for (int i = 0; i < 100; ++i) {
+        std::string next;
+        for (const char c : std::string_view("-.0123456789"))
+          if (explorer.step(config, static_cast<uint8_t>(c)) != kDeadConfig) next += c;
+        if (next.empty()) break;
+        config = explorer.step(config, static_cast<uint8_t>(next[random() % next.size()]));
+      }
+      EXPECT_TRUE(explorer.can_end(config)) << schema;
+      EXPECT_FALSE(explorer.can_continue(config)) << schema;
+    }
+  }
+}
+
 TEST(CallSchemas, NullableAndUpperCaseTypes) {
   const auto call = compiled_call(
       R"({"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "constrain/nfa.h"
+#include "constrain/number_digits.h"
 #include "constrain/numbers.h"
 #include "constrain/regex.h"
 #include "json/json.h"
@@ -216,8 +217,8 @@ RuleId Dialect::number(const NumberSet& set) {
   const RuleId rule = grammar_.add_rule("number");
   const StateId end = grammar_.add_state();
   grammar_.accept(end);
-  grammar_.dfa(grammar_.start(rule), set.is_all() ? Lexicon::get().number : for_writing(*set.dfa),
-               end);
+  append_numbers(grammar_, grammar_.start(rule),
+                 set.is_all() ? Lexicon::get().number : for_writing(*set.dfa), end);
   if (set.is_all()) any_number_ = rule;
   return rule;
 }

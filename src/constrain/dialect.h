@@ -28,7 +28,7 @@ class Dialect {
   // Whether properties come sorted by key, lower-cased; else in any order.
   virtual bool sorts_keys() const = 0;
 
-  // Any JSON number, or one of the set; the rule.
+  // Any JSON number, or one of the set, with no more digits than make sense; the rule.
   RuleId number(const NumberSet& set);
 
  protected:

@@ -103,6 +103,31 @@ TEST(SchemaGrammar, ItemsDifferAsValues) {
   EXPECT_FALSE(objects(R"([{"a":1,"b":[2]},{"b":[2],"a":1}])"));
 }
 
+TEST(SchemaGrammar, NumbersEndSomewhere) {
+  const std::string zeros(400, '0');
+  for (const char* schema :
+       {"true", R"({"type":"integer"})", R"({"enum":[0.5,10]})", R"({"minimum":3})",
+        R"({"multipleOf":0.01})", R"({"multipleOf":9973})", R"({"exclusiveMaximum":1e30})"}) {
+    const Accepts numbers(schema);
+    EXPECT_FALSE(numbers("0.5" + zeros)) << schema;
+    EXPECT_FALSE(numbers("1" + zeros)) << schema;
+    EXPECT_FALSE(numbers("-9973" + zeros + ".0")) << schema;
+  }
+  const Accepts any("true");
+  for (const char* number :
+       {"18446744073709551615", "-1.7976931348623157e+30", "0.000012345678901234567", "1e-99"})
+    EXPECT_TRUE(any(number)) << number;
+  const Accepts large(R"({"minimum":1e300,"type":"integer"})");
+  EXPECT_TRUE(large("1" + zeros.substr(0, 300)));
+  EXPECT_TRUE(large("123" + zeros.substr(0, 300)));
+  const Accepts small(R"({"enum":[1e-300,1e300]})");
+  EXPECT_TRUE(small("1" + zeros.substr(0, 300)));
+  EXPECT_TRUE(small("0." + zeros.substr(0, 299) + "1"));
+  const Accepts step(R"({"multipleOf":9973})");
+  EXPECT_TRUE(step("99730000000000000000"));
+  EXPECT_FALSE(step("99730000000000000001"));
+}
+
 TEST(SchemaGrammar, HugeExponentsAreRefused) {
   for (const char* number :
        {"1e-9223372036854775808", "0e-9223372036854775808", "1e-1001", "0e99999999999999999999"})

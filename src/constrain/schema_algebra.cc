@@ -243,6 +243,7 @@ SchemaId SchemaAlgebra::structure_of(const json::Value& value) {
 }
 
 Result<std::optional<std::vector<SchemaId>>> SchemaAlgebra::finite_values(const Conjunction& all) {
+  static const json::Value* const kNull = new json::Value(nullptr);
   static const json::Value* const kBooleans[] = {new json::Value(true), new json::Value(false)};
   std::optional<std::vector<const json::Value*>> listed;
   std::vector<SchemaId> work;
@@ -251,7 +252,12 @@ Result<std::optional<std::vector<SchemaId>>> SchemaAlgebra::finite_values(const 
   for (size_t i = 0; i < work.size() && i < 1000 && !listed; ++i) {
     const Schema& schema = schemas_[work[i]];
     if (!schema.values.empty()) listed = schema.values[0];
-    if (schema.types == kBooleanBit) listed.emplace(std::begin(kBooleans), std::end(kBooleans));
+    if ((schema.types & ~(kNullBit | kBooleanBit)) == 0) {
+      listed.emplace();
+      if ((schema.types & kNullBit) != 0) listed->push_back(kNull);
+      if ((schema.types & kBooleanBit) != 0)
+        listed->insert(listed->end(), std::begin(kBooleans), std::end(kBooleans));
+    }
     work.insert(work.end(), schema.all_of.begin(), schema.all_of.end());
   }
   if (!listed) return std::optional<std::vector<SchemaId>>();

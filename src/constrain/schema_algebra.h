@@ -93,7 +93,7 @@ class SchemaAlgebra {
   Result<StringSet> names(const ObjectSpec& spec);
 
   // Values of which each that satisfies `all` is one, if it lists them by enum, const or being
-  // boolean; no two are equal.
+  // boolean or null; no two are equal.
   Result<std::optional<std::vector<SchemaId>>> finite_values(const Conjunction& all);
 
   bool open_objects() const { return open_objects_; }

@@ -103,6 +103,12 @@ TEST(SchemaGrammar, ItemsDifferAsValues) {
   EXPECT_FALSE(objects(R"([{"a":1,"b":[2]},{"b":[2],"a":1}])"));
 }
 
+TEST(SchemaGrammar, FewValuesCanDiffer) {
+  const Accepts atoms(R"({"items":{"type":["boolean","null"]},"uniqueItems":true})");
+  EXPECT_TRUE(atoms("[true,null,false]"));
+  EXPECT_FALSE(atoms("[null,null]"));
+}
+
 TEST(SchemaGrammar, NumbersEndSomewhere) {
   const std::string zeros(400, '0');
   for (const char* schema :

@@ -1,14 +1,16 @@
 // The rule of one alternative for arrays.
 #pragma once
 
+#include "constrain/array_plan.h"
 #include "constrain/schema_grammar.h"
 
 namespace gemma4::constrain {
 
 class ArrayRule {
  public:
-  ArrayRule(ValueRules& rules, const ArraySpec& spec, const Conjunction& all)
-      : rules_(rules), grammar_(rules.grammar_), spec_(spec), all_(all) {}
+  // `plan` is of an alternative that has values.
+  ArrayRule(ValueRules& rules, ArrayPlan plan)
+      : rules_(rules), grammar_(rules.grammar_), plan_(std::move(plan)), spec_(plan_.spec) {}
 
   Result<RuleId> build();
 
@@ -23,8 +25,8 @@ class ArrayRule {
 
   ValueRules& rules_;
   GrammarBuilder& grammar_;
+  const ArrayPlan plan_;
   const ArraySpec& spec_;
-  const Conjunction& all_;
   StateId open_ = -1;     // behind `[` and space
   StateId close_ = -1;    // before space and `]`
   StateId bracket_ = -1;  // before `]`

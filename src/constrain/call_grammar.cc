@@ -8,14 +8,11 @@ namespace {
 
 // The rule of a tool's arguments: an object, whatever else the schema allows.
 Result<RuleId> arguments(const json::Value& parameters, GrammarBuilder& grammar, Dialect& dialect) {
-  const SchemaOptions options{.open_objects = false};
+  const SchemaOptions options{.open_objects = false, .tool_forms = true};
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(parameters, options));
   const SchemaId object = schemas.add({.types = kObjectBit});
-  SchemaAlgebra algebra(std::move(schemas));
-  Conjunction all;
-  algebra.add_to(all, {0, false});
-  algebra.add_to(all, {object, false});
-  return ValueRules(std::move(algebra), grammar, dialect, options.open_objects).value(all);
+  return ValueRules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, dialect)
+      .root({0, object});
 }
 
 }  // namespace

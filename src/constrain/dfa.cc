@@ -24,12 +24,15 @@ class Product {
   Product(const Dfa& a, const Dfa& b, SetOperation operation)
       : a_(a), b_(b), operation_(operation) {}
 
-  Result<Dfa> build(size_t max_states) {
+  Result<Dfa> build(size_t max_states, size_t& work) {
+    constexpr size_t kWorkOfState = 4;  // to find it by its pair, and then to minimise
+    constexpr size_t kWorkOfEdge = 4;
     find(a_.empty() ? -1 : 0, b_.empty() ? -1 : 0);
     for (size_t i = 0; i < pairs_.size(); ++i) {
       expand(i);
-      if (pairs_.size() > max_states)
-        return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+      const size_t edges = result_.states[i].edges.size();
+      if (pairs_.size() > max_states || !spend(kWorkOfState + kWorkOfEdge * edges, work))
+        return too_large_automaton();
     }
     return minimise(result_);
   }
@@ -122,8 +125,9 @@ bool Dfa::accepts(std::string_view text) const {
   return states[state].accepts;
 }
 
-Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states) {
-  return Product(a, b, operation).build(max_states);
+Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states,
+                    size_t& work) {
+  return Product(a, b, operation).build(max_states, work);
 }
 
 Dfa dfa_of_strings(std::vector<std::string> strings) {

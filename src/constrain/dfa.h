@@ -4,6 +4,7 @@
 //   bool yes = both.accepts("text");
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -18,6 +19,8 @@ namespace gemma4::constrain {
 
 // Beyond this many states an automaton is refused rather than built.
 inline constexpr size_t kMaxDfaStates = 20000;
+// What all automata made for one schema may cost together, in units of about 50 ns.
+inline constexpr size_t kMaxDfaWork = 20'000'000;
 
 // State 0 is the start. No states at all: the empty language. Missing edges lead nowhere.
 struct Dfa {
@@ -52,8 +55,22 @@ size_t num_transitions(const Dfa& dfa);
 enum class SetOperation { kAnd, kOr, kMinus };
 
 // Intersection, union or difference, minimal. Error kResourceExhausted: more than `max_states`
-// states on the way.
-Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states);
+// states on the way, or more work than `work`, from which what was done is taken.
+Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states,
+                    size_t& work);
+inline Result<Dfa> combine(const Dfa& a, const Dfa& b, SetOperation operation, size_t max_states) {
+  size_t work = kMaxDfaWork;
+  return combine(a, b, operation, max_states, work);
+}
+
+// Takes `amount` from `work`; false if there is not so much.
+inline bool spend(size_t amount, size_t& work) {
+  work -= std::min(work, amount);
+  return work > 0;
+}
+inline Error too_large_automaton() {
+  return {ErrorCode::kResourceExhausted, "needs too large an automaton"};
+}
 
 // Exactly these strings; minimal. Repetitions are harmless.
 Dfa dfa_of_strings(std::vector<std::string> strings);
@@ -61,7 +78,9 @@ Dfa dfa_of_strings(std::vector<std::string> strings);
 // Explores an automaton that is given as code: `step(key, byte)` is the key of the next state or
 // nothing, `accepts(key)` whether a text may end there. Minimal. Error as above.
 template <typename Key, typename Step, typename Accepts>
-Result<Dfa> explore(const Key& start, Step&& step, Accepts&& accepts, size_t max_states) {
+Result<Dfa> explore(const Key& start, Step&& step, Accepts&& accepts, size_t max_states,
+                    size_t& work) {
+  constexpr size_t kWorkOfState = 64;  // all bytes are tried
   Dfa dfa;
   std::map<Key, int32_t> ids{{start, 0}};
   std::vector<Key> keys{start};
@@ -77,8 +96,7 @@ Result<Dfa> explore(const Key& start, Step&& step, Accepts&& accepts, size_t max
       append_edge(state.edges, value, value, it->second);
     }
     dfa.states.push_back(std::move(state));
-    if (keys.size() > max_states)
-      return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
+    if (keys.size() > max_states || !spend(kWorkOfState, work)) return too_large_automaton();
   }
   return minimise(dfa);
 }

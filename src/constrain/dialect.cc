@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "constrain/nfa.h"
+#include "constrain/number_digits.h"
 #include "constrain/numbers.h"
 #include "constrain/regex.h"
 #include "json/json.h"
@@ -23,7 +24,8 @@ struct Lexicon {
          "|[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F][0-9a-fA-F]{2}))*");
   Dfa any_char = of("[^]");
   Dfa space = of("(?: |\\r?\\n[ \\t]{0,64})?");
-  Dfa bare_keys = of("[^:,}]+");
+  // What readers of calls take for a key as it stands: they drop white space around it and quotes.
+  Dfa bare_keys = of("[^:,} \\t\\r\\n\"'](?:[^:,}]*[^:,} \\t\\r\\n])?");
 
   static Dfa of(const char* expression) {
     return compile_regex(expression, RegexMode::kWhole).value();
@@ -195,6 +197,9 @@ class CallDialect : public Dialect {
                                                 8 * kMaxDfaStates));
     const StateId end = grammar_.add_state();
     grammar_.dfa(from, bare, end);
+    const StateId quoted = grammar_.add_state();
+    grammar_.dfa(grammar_.symbol(from, quote_), keys, quoted);
+    grammar_.edge_on_symbol(quoted, quote_, end);
     return grammar_.bytes(end, ":");
   }
 
@@ -212,8 +217,8 @@ RuleId Dialect::number(const NumberSet& set) {
   const RuleId rule = grammar_.add_rule("number");
   const StateId end = grammar_.add_state();
   grammar_.accept(end);
-  grammar_.dfa(grammar_.start(rule), set.is_all() ? Lexicon::get().number : for_writing(*set.dfa),
-               end);
+  append_numbers(grammar_, grammar_.start(rule),
+                 set.is_all() ? Lexicon::get().number : for_writing(*set.dfa), end);
   if (set.is_all()) any_number_ = rule;
   return rule;
 }

@@ -28,7 +28,7 @@ class Dialect {
   // Whether properties come sorted by key, lower-cased; else in any order.
   virtual bool sorts_keys() const = 0;
 
-  // Any JSON number, or one of the set; the rule.
+  // Any JSON number, or one of the set, with no more digits than make sense; the rule.
   RuleId number(const NumberSet& set);
 
  protected:
@@ -47,7 +47,8 @@ class Dialect {
 std::unique_ptr<Dialect> json_dialect(GrammarBuilder& grammar);
 
 // Arguments of calls (docs/architecture.md names the format): strings between two `quote` tokens,
-// keys bare, no white space.
+// no white space. Keys that are named are bare where they can be read back so, else between quotes
+// too; other keys may be written either way.
 std::unique_ptr<Dialect> call_dialect(GrammarBuilder& grammar, int32_t quote);
 
 }  // namespace gemma4::constrain

@@ -124,6 +124,11 @@ const std::map<std::string, std::string, std::less<>>& expressions() {
 
 }  // namespace
 
+bool is_standard_format(std::string_view format) {
+  return expressions().contains(format) || format == "regex" || format == "idn-email" ||
+         format == "idn-hostname";
+}
+
 const Dfa* dfa_of_format(std::string_view format) {
   static std::mutex mutex;
   static auto* const compiled = new std::map<std::string, Dfa, std::less<>>;

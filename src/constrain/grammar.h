@@ -29,16 +29,15 @@ using StateId = int32_t;
 // A test of the frame's registers, which may change them. An edge whose test fails is not there.
 struct Operation {
   enum class Kind : uint8_t {
-    kUseBit,         // bit `a` is clear; sets it
-    kAdvance,        // b <= word 0 <= a; word 0 becomes a + 1
-    kCountBelow,     // word `a` < b; adds 1
-    kCountUpTo,      // adds 1 to word `a` unless it is b
-    kBelow,          // word `a` < b
-    kAtLeast,        // word `a` >= b
-    kHasAll,         // all bits of mask `a` are set
-    kAnyClear,       // some bit of mask `a` is clear
-    kSetOrAnyClear,  // bit `a` is set, or some bit of mask `b` is clear
-    kRoom,           // word `a` plus the number of clear bits of mask `mask` < b
+    kUseBit,      // bit `a` is clear; sets it
+    kAdvance,     // b <= word 0 <= a; word 0 becomes a + 1
+    kCountBelow,  // word `a` < b; adds 1
+    kCountUpTo,   // adds 1 to word `a` unless it is b
+    kBelow,       // word `a` < b
+    kAtLeast,     // word `a` >= b
+    kHasAll,      // all bits of mask `a` are set
+    kAnyClear,    // some bit of mask `a` is clear
+    kRoom,        // word `a` plus the number of clear bits of mask `mask` < b
   };
   Kind kind;
   uint32_t a = 0;

@@ -1,4 +1,5 @@
 // Schemas that try to take time or memory: compiled or refused, and soon.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -10,6 +11,8 @@
 
 namespace gemma4::constrain {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::string repeated(int count, const std::function<std::string(int)>& item) {
   std::string result;
@@ -83,35 +86,113 @@ TEST(Hostile, TooMuchIsRefused) {
   EXPECT_EQ(outcome(deep), "compiled");
   std::string nots = R"({"required":["x"]})";
   for (int i = 0; i < 150; ++i) nots = R"({"not":{"anyOf":[{"required":["y"]},)" + nots + "]}}";
-  outcome(nots);
-  outcome(str_cat(R"({"oneOf":[)",
-                  repeated(14,
-                           [](int i) {
-                             return str_cat(R"({"properties":{"a)", i, R"(":{"type":"string"},"b)",
-                                            i, R"(":{"minimum":3}}})");
-                           }),
-                  "]}"));
-  outcome(str_cat(R"({"unevaluatedProperties":false,"anyOf":[)",
-                  repeated(30, [](int i) { return str_cat(R"({"required":["k)", i, "\"]}"); }),
-                  "]}"));
-  outcome(str_cat(
-      R"({"allOf":[)",
-      repeated(2000, [](int i) { return str_cat(R"({"pattern":"a.{)", i % 500, "}b\"}"); }), "]}"));
-  outcome(str_cat(R"({"enum":[)", repeated(5000, [](int i) { return str_cat(i * 7919); }), "]}"));
-  outcome(str_cat(R"({"patternProperties":{)",
-                  repeated(40, [](int i) { return str_cat("\"k", i, "\":{}"); }), "}}"));
-  outcome(str_cat(R"({"$defs":{)",
-                  repeated(2000,
-                           [](int i) {
-                             return str_cat("\"d", i, R"(":{"properties":{"n":{"$ref":"#/$defs/d)",
-                                            (i * 7 + 1) % 2000, "\"}}}");
-                           }),
-                  R"(},"$ref":"#/$defs/d0"})"));
-  outcome(R"({"contains":{"minimum":1},"minContains":1000000})");
-  outcome(R"({"pattern":"^.{0,5000}x.{0,5000}$"})");
-  outcome(R"({"pattern":"x","minLength":100000})");
-  outcome(R"({"multipleOf":123456789})");
-  outcome(R"({"minimum":1e300})");
+  EXPECT_EQ(outcome(nots), "compiled");
+  EXPECT_THAT(outcome(str_cat(R"({"oneOf":[)",
+                              repeated(14,
+                                       [](int i) {
+                                         return str_cat(R"({"properties":{"a)", i,
+                                                        R"(":{"type":"string"},"b)", i,
+                                                        R"(":{"minimum":3}}})");
+                                       }),
+                              "]}")),
+              HasSubstr("too many schemas, or combinations"));
+  EXPECT_THAT(
+      outcome(str_cat(R"({"unevaluatedProperties":false,"anyOf":[)",
+                      repeated(30, [](int i) { return str_cat(R"({"required":["k)", i, "\"]}"); }),
+                      "]}")),
+      HasSubstr("too many schemas, or combinations"));
+  EXPECT_THAT(
+      outcome(str_cat(
+          R"({"allOf":[)",
+          repeated(2000, [](int i) { return str_cat(R"({"pattern":"a.{)", i % 500, "}b\"}"); }),
+          "]}")),
+      HasSubstr("pattern: the regular expression: needs too large an automaton"));
+  EXPECT_THAT(
+      outcome(str_cat(R"({"patternProperties":{)",
+                      repeated(40, [](int i) { return str_cat("\"k", i, "\":{}"); }), "}}")),
+      HasSubstr("patternProperties cannot be enforced: the patterns overlap in too many ways"));
+  EXPECT_THAT(outcome(R"({"contains":{"minimum":1},"minContains":1000000})"),
+              HasSubstr("contains cannot be enforced: the counts are too large"));
+  EXPECT_THAT(outcome(R"({"pattern":"^.{0,5000}x.{0,5000}$"})"),
+              HasSubstr("pattern: the regular expression: needs too large an automaton"));
+  EXPECT_THAT(outcome(R"({"pattern":"x","minLength":100000})"),
+              HasSubstr("minLength, maxLength, pattern, format, enum: needs too large"));
+  EXPECT_THAT(outcome(R"({"multipleOf":123456789})"),
+              HasSubstr("multipleOf cannot be enforced: has too many digits"));
+  EXPECT_THAT(outcome(str_cat(R"({"enum":[)",
+                              repeated(5000, [](int i) { return str_cat(i * 7919); }), "]}")),
+              HasSubstr("minimum, maximum, multipleOf, enum: needs too large an automaton"));
+}
+
+TEST(Hostile, OddButHarmless) {
+  EXPECT_EQ(outcome(str_cat(R"({"$defs":{)",
+                            repeated(2000,
+                                     [](int i) {
+                                       return str_cat("\"d", i,
+                                                      R"(":{"properties":{"n":{"$ref":"#/$defs/d)",
+                                                      (i * 7 + 1) % 2000, "\"}}}");
+                                     }),
+                            R"(},"$ref":"#/$defs/d0"})"),
+                    R"({"n":{"n":{}}})"),
+            "accepted");
+  EXPECT_EQ(outcome(R"({"minimum":1e300})", "1"), "rejected");
+  EXPECT_EQ(outcome(R"({"minimum":1e300})", str_cat("2", std::string(300, '0'))), "accepted");
+}
+
+// References that are read deepest first, so that none of them is deep for the loader.
+TEST(Hostile, LongChainsOfReferences) {
+  static constexpr int kCount = 6000;
+  const auto chain = [](const char* link) {
+    const std::string refs = repeated(
+        kCount, [](int i) { return str_cat(R"({"$ref":"#/$defs/d)", kCount - 1 - i, "\"}"); });
+    const std::string defs = repeated(kCount, [&](int i) {
+      return str_cat("\"d", i, "\":{", link, R"({"$ref":"#/$defs/d)", i + 1,
+                     link[1] == 'a' ? "\"}]}" : "\"}}}}");
+    });
+    return str_cat(R"({"$defs":{"d)", kCount, R"(":{"type":"integer"},)", defs, R"(},"oneOf":[)",
+                   refs, "]}");
+  };
+  EXPECT_THAT(outcome(chain(R"("allOf":[)")), HasSubstr("nested too deep"));
+  EXPECT_THAT(outcome(chain(R"("not":{"properties":{"a":)")), HasSubstr("too"));
+}
+
+// Products whose results are small and whose making is not.
+TEST(Hostile, ManyLargeProducts) {
+  EXPECT_THAT(
+      outcome(str_cat(
+          R"({"$defs":{"p":{"pattern":"^(a{397})*b$"},"q":{"pattern":"^(a{401})*c$"}},"anyOf":[)",
+          repeated(3000,
+                   [](int i) {
+                     return str_cat(R"({"$comment":")", i,
+                                    R"(","allOf":[{"$ref":"#/$defs/p"},{"$ref":"#/$defs/q"}]})");
+                   }),
+          "]}")),
+      HasSubstr("needs too large an automaton"));
+  EXPECT_EQ(outcome(str_cat(R"({"properties":{)",
+                            repeated(100,
+                                     [](int i) {
+                                       return str_cat("\"p", i,
+                                                      R"(":{"pattern":"^a$","maxLength":)",
+                                                      15000 - i, "}");
+                                     }),
+                            "}}"),
+                    R"({"p7":"a"})"),
+            "accepted");
+  EXPECT_THAT(
+      outcome(str_cat(
+          R"({"allOf":[)",
+          repeated(3000, [](int i) { return str_cat(R"({"multipleOf":)", 9001 + i, "}"); }), "]}")),
+      HasSubstr("multipleOf cannot be enforced: needs too large an automaton"));
+}
+
+// The places of schemas share their names: written out, these would take 1.2 GB.
+TEST(Hostile, LongNamesNestedDeep) {
+  std::string schema = "{\"uniqueItems\":7}";
+  for (int i = 0; i < 240; ++i)
+    schema = str_cat(R"({"properties":{")", std::string(40000, 'a' + i % 26), "\":", schema, "}}");
+  const std::string message = outcome(schema);
+  EXPECT_THAT(message, HasSubstr("uniqueItems must be true or false"));
+  EXPECT_LT(message.size(), 1000U);
 }
 
 TEST(Hostile, ManySchemas) {

@@ -145,9 +145,9 @@ Result<Decimal> to_decimal(const json::Number& number) {
   const size_t point = std::min(text.find('.'), text.size());
   std::string digits(text.substr(0, point));
   if (point < text.size()) digits += text.substr(point + 1);
-  int64_t whole = static_cast<int64_t>(point) + exponent;
-  if (std::max(exponent, -exponent) > kMaxDigits || digits.size() > kMaxDigits)
+  if (exponent < -kMaxDigits || exponent > kMaxDigits || digits.size() > kMaxDigits)
     return Error{ErrorCode::kResourceExhausted, "a number with more than 1,000 digits"};
+  int64_t whole = static_cast<int64_t>(point) + exponent;
   if (whole < 0) {
     digits.insert(0, static_cast<size_t>(-whole), '0');
     whole = 0;
@@ -163,28 +163,32 @@ Result<Decimal> to_decimal(const json::Number& number) {
 }
 
 const Dfa& plain_numbers() {
-  static const Dfa* const kNumbers =
-      new Dfa(explore(
-                  Syntax(), [](const Syntax& s, uint8_t byte) { return s.step(byte); },
-                  [](const Syntax& s) { return s.may_end(); }, kMaxDfaStates)
-                  .value());
+  static const Dfa* const kNumbers = [] {
+    size_t work = kMaxDfaWork;
+    return new Dfa(explore(
+                       Syntax(), [](const Syntax& s, uint8_t byte) { return s.step(byte); },
+                       [](const Syntax& s) { return s.may_end(); }, kMaxDfaStates, work)
+                       .value());
+  }();
   return *kNumbers;
 }
 
 const Dfa& integers() {
-  static const Dfa* const kIntegers = new Dfa(multiples_of(Decimal{.whole = "1"}).value());
+  static const Dfa* const kIntegers = [] {
+    size_t work = kMaxDfaWork;
+    return new Dfa(multiples_of(Decimal{.whole = "1"}, work).value());
+  }();
   return *kIntegers;
 }
 
-Dfa numbers_compared(Comparison comparison, const Decimal& bound) {
+Result<Dfa> numbers_compared(Comparison comparison, const Decimal& bound, size_t& work) {
   const Comparer comparer(comparison, bound);
   return explore(
-             Comparing(), [&](const Comparing& s, uint8_t byte) { return comparer.step(s, byte); },
-             [&](const Comparing& s) { return comparer.accepts(s); }, kMaxDfaStates)
-      .value();  // a few states for each of at most 1,000 digits
+      Comparing(), [&](const Comparing& s, uint8_t byte) { return comparer.step(s, byte); },
+      [&](const Comparing& s) { return comparer.accepts(s); }, kMaxDfaStates, work);
 }
 
-Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values) {
+Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values, size_t& work) {
   Nfa nfa;
   const int start = nfa.add_state();
   const int final = nfa.add_state();
@@ -208,10 +212,10 @@ Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values) {
     nfa.jump(value.fraction.empty() ? append(end, ".") : end, zeros);
     if (nfa.too_large()) break;  // determinise() says so
   }
-  return nfa.determinise(start, final, false);
+  return nfa.determinise(start, final, false, work);
 }
 
-Result<Dfa> multiples_of(const Decimal& divisor) {
+Result<Dfa> multiples_of(const Decimal& divisor, size_t& work) {
   const std::string digits = divisor.whole + divisor.fraction;
   const int places = static_cast<int>(divisor.fraction.size());
   const size_t zeros = std::min(digits.find_first_not_of('0'), digits.size());
@@ -237,7 +241,7 @@ Result<Dfa> multiples_of(const Decimal& divisor) {
     for (int i = state.places; i < places; ++i) remainder = remainder * 10 % modulus;
     return state.syntax.may_end() && remainder == 0;
   };
-  return explore(Dividing(), step, accepts, 8 * kMaxDfaStates);
+  return explore(Dividing(), step, accepts, 8 * kMaxDfaStates, work);
 }
 
 Dfa for_writing(const Dfa& numbers) {

@@ -28,13 +28,14 @@ enum class Comparison { kAtLeast, kAbove, kAtMost, kBelow };
 // All numbers written without exponent, but not -0; and those whose value is an integer.
 const Dfa& plain_numbers();
 const Dfa& integers();
-// Those of plain_numbers() that compare so with `bound`.
-Dfa numbers_compared(Comparison comparison, const Decimal& bound);
-// Those that equal one of `values`. Error kResourceExhausted for too many of them.
-Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values);
-// Those that are multiples of `divisor`, which must be above zero. Error kResourceExhausted if its
-// digits make too large a number.
-Result<Dfa> multiples_of(const Decimal& divisor);
+// Those of plain_numbers() that compare so with `bound`. Errors of this and the next two:
+// kResourceExhausted, for more work than `work`, from which what was done is taken.
+Result<Dfa> numbers_compared(Comparison comparison, const Decimal& bound, size_t& work);
+// Those that equal one of `values`. Also refused: too many of them.
+Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values, size_t& work);
+// Those that are multiples of `divisor`, which must be above zero. Also refused: digits that make
+// too large a number.
+Result<Dfa> multiples_of(const Decimal& divisor, size_t& work);
 
 // The set as a generator should write it: integers with at most one zero behind the point.
 Dfa for_writing(const Dfa& numbers);

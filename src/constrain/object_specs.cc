@@ -55,13 +55,13 @@ Result<ObjectSpec> SpecBuilder<ObjectSpec>::own(SchemaId id, Annotations annotat
 }
 
 // The keys that neither `properties` nor `patternProperties` of `schema` speaks about.
-static Result<std::shared_ptr<const Dfa>> other_keys(const Schema& schema) {
+static Result<std::shared_ptr<const Dfa>> other_keys(const Schema& schema, size_t& work) {
   std::vector<std::string> names;
   for (const auto& [name, value] : schema.properties) names.push_back(name);
   G4_ASSIGN_OR_RETURN(Dfa keys, combine(any_text(), dfa_of_strings(std::move(names)),
-                                        SetOperation::kMinus, kMaxDfaStates));
+                                        SetOperation::kMinus, kMaxDfaStates, work));
   for (const auto& [dfa, value] : schema.pattern_properties) {
-    G4_ASSIGN_OR_RETURN(keys, combine(keys, *dfa, SetOperation::kMinus, kMaxDfaStates));
+    G4_ASSIGN_OR_RETURN(keys, combine(keys, *dfa, SetOperation::kMinus, kMaxDfaStates, work));
   }
   return std::make_shared<const Dfa>(std::move(keys));
 }
@@ -77,13 +77,13 @@ Result<std::vector<ObjectSpec>> SpecBuilder<ObjectSpec>::own_opposite(SchemaId i
   }
   for (const auto& [dfa, value] : schema.pattern_properties) {
     ObjectSpec spec;
-    spec.exists.push_back({dfa, {value, true}});
+    spec.exists.push_back({dfa, {{value, true}}});
     result.push_back(std::move(spec));
   }
   if (schema.additional_properties) {
-    G4_ASSIGN_OR_RETURN(auto keys, other_keys(schema));
+    G4_ASSIGN_OR_RETURN(auto keys, other_keys(schema, algebra_.work()));
     ObjectSpec spec;
-    spec.exists.push_back({std::move(keys), {*schema.additional_properties, true}});
+    spec.exists.push_back({std::move(keys), {{*schema.additional_properties, true}}});
     result.push_back(std::move(spec));
   }
   for (const std::string& name : schema.required)
@@ -92,9 +92,9 @@ Result<std::vector<ObjectSpec>> SpecBuilder<ObjectSpec>::own_opposite(SchemaId i
   if (schema.max_properties != kNoLimit) result.push_back({.min = schema.max_properties + 1});
   if (schema.property_names) {
     G4_ASSIGN_OR_RETURN(const StringSet wrong, algebra_.strings({{*schema.property_names, true}}));
-    G4_ASSIGN_OR_RETURN(auto keys, to_dfa(wrong));
+    G4_ASSIGN_OR_RETURN(auto keys, to_dfa(wrong, algebra_.work()));
     ObjectSpec spec;
-    spec.exists.push_back({std::move(keys), {algebra_.anything(), false}});
+    spec.exists.push_back({std::move(keys), {}});
     result.push_back(std::move(spec));
   }
   return result;
@@ -181,7 +181,7 @@ Result<bool> SchemaAlgebra::impossible(const ObjectSpec& spec) {
   if (spec.min > spec.max || spec.required.size() > spec.max) return true;
   if (!spec.required.empty() && !spec.names.empty()) {
     G4_ASSIGN_OR_RETURN(const StringSet allowed, names(spec));
-    G4_ASSIGN_OR_RETURN(const auto dfa, to_dfa(allowed));
+    G4_ASSIGN_OR_RETURN(const auto dfa, to_dfa(allowed, work_));
     for (const std::string& key : spec.required)
       if (!dfa->accepts(key)) return true;
   }
@@ -191,9 +191,7 @@ Result<bool> SchemaAlgebra::impossible(const ObjectSpec& spec) {
   }
   for (const auto& exists : spec.exists) {
     if (exists.keys->empty()) return true;
-    Conjunction value;
-    add_to(value, exists.value);
-    G4_ASSIGN_OR_RETURN(const bool none, empty(value));
+    G4_ASSIGN_OR_RETURN(const bool none, empty(exists.value));
     if (none) return true;
   }
   return false;

@@ -58,8 +58,6 @@ bool apply_operation(const Grammar& grammar, const Operation& op,
       return words.count_clear(grammar.masks[op.a]) == 0;
     case Kind::kAnyClear:
       return words.count_clear(grammar.masks[op.a]) != 0;
-    case Kind::kSetOrAnyClear:
-      return words.bit(op.a) || words.count_clear(grammar.masks[op.b]) != 0;
     case Kind::kRoom:
       return words.get(op.a) + words.count_clear(grammar.masks[op.mask]) < op.b;
   }

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "constrain/numbers.h"
+#include "constrain/schema_path.h"
 #include "constrain/value_sets.h"
 #include "json/json.h"
 
@@ -32,7 +33,7 @@ inline constexpr uint8_t kAnyType = 63;
 
 // One schema. Optional parts that are not there say nothing.
 struct Schema {
-  std::string path;    // JSON pointer, for messages
+  SchemaPath path;     // for messages
   bool never = false;  // the schema `false`
   uint8_t types = kAnyType;
   std::vector<std::vector<const json::Value*>> values;  // of enum and const: one of each list
@@ -65,6 +66,8 @@ struct SchemaOptions {
   // Whether objects may have properties that their schema does not name where it does not say so.
   // The standard: yes.
   bool open_objects = true;
+  // Whether type names may be upper-case and `nullable` adds null, as in declarations of tools.
+  bool tool_forms = false;
   // Other documents that references may name: URI and contents.
   std::vector<std::pair<std::string, const json::Value*>> documents;
 };
@@ -88,7 +91,9 @@ class SchemaSet {
 // more than 200,000 schemas or an automaton that grows too large.
 Result<SchemaSet> load_schema(const json::Value& document, const SchemaOptions& options);
 
-// The texts of `format`, or nothing for formats that are not known.
+// The texts of `format`, or nothing for formats that are not enforced.
 const Dfa* dfa_of_format(std::string_view format);
+// Whether the standard defines `format`; all others are annotations of whoever uses them.
+bool is_standard_format(std::string_view format);
 
 }  // namespace gemma4::constrain

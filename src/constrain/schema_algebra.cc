@@ -8,7 +8,7 @@
 namespace gemma4::constrain {
 namespace {
 
-constexpr size_t kMostWork = 100000;
+constexpr size_t kMostWork = 200000;
 
 struct AtomSets {
   using Set = bool;
@@ -38,14 +38,15 @@ struct StringSets {
   using Set = StringSet;
   static constexpr int kKind = 1;
   static constexpr std::string_view kKeywords = "minLength, maxLength, pattern, format, enum";
+  size_t& work;
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static StringSet all() { return StringSet::all(); }
   static StringSet none() { return StringSet::none(); }
-  static auto both(const Set& a, const Set& b) { return intersection(a, b); }
-  static auto either(const Set& a, const Set& b) { return unite(a, b); }
-  static auto opposite(const Set& a) { return complement(a); }
-  static Result<Set> own(const Schema& schema) {
+  auto both(const Set& a, const Set& b) const { return intersection(a, b, work); }
+  auto either(const Set& a, const Set& b) const { return unite(a, b, work); }
+  auto opposite(const Set& a) const { return complement(a, work); }
+  Result<Set> own(const Schema& schema) const {
     if ((schema.types & kStringBit) == 0) return none();
     Set result = all();
     for (const Set& set : schema.strings) {
@@ -65,14 +66,15 @@ struct NumberSets {
   using Set = NumberSet;
   static constexpr int kKind = 2;
   static constexpr std::string_view kKeywords = "minimum, maximum, multipleOf, enum";
+  size_t& work;
 
   static size_t weight(const Set& set) { return set.dfa ? set.dfa->states.size() : 0; }
   static NumberSet all() { return NumberSet::all(); }
   static NumberSet none() { return NumberSet::none(); }
-  static auto both(const Set& a, const Set& b) { return intersection(a, b); }
-  static auto either(const Set& a, const Set& b) { return unite(a, b); }
-  static auto opposite(const Set& a) { return complement(a); }
-  static Result<Set> own(const Schema& schema) {
+  auto both(const Set& a, const Set& b) const { return intersection(a, b, work); }
+  auto either(const Set& a, const Set& b) const { return unite(a, b, work); }
+  auto opposite(const Set& a) const { return complement(a, work); }
+  Result<Set> own(const Schema& schema) const {
     if ((schema.types & kNumberBit) == 0) return none();
     Set result = all();
     for (const Set& set : schema.numbers) {
@@ -84,12 +86,35 @@ struct NumberSets {
         if (!value->is_number()) continue;
         G4_ASSIGN_OR_RETURN(numbers.emplace_back(), to_decimal(value->as_number()));
       }
-      G4_ASSIGN_OR_RETURN(Dfa any, numbers_equal_to(numbers));
+      G4_ASSIGN_OR_RETURN(Dfa any, numbers_equal_to(numbers, work));
       G4_ASSIGN_OR_RETURN(result, both(result, NumberSet::of(std::move(any))));
     }
     return result;
   }
 };
+
+// A text that values have in common if and only if JSON Schema calls them equal.
+std::string canonical_text(const json::Value& value) {
+  std::string text;
+  if (value.is_number()) {
+    const auto number = to_decimal(value.as_number());
+    if (!number.ok()) return value.as_number().text;
+    return str_cat(number.value().negative ? "-" : "", number.value().whole, ".",
+                   number.value().fraction);
+  }
+  if (value.is_array()) {
+    for (const json::Value& element : value.as_array()) text += canonical_text(element) + ",";
+    return "[" + text + "]";
+  }
+  if (value.is_object()) {
+    std::map<std::string, std::string> members;
+    for (const auto& [name, member] : value.as_object())
+      members[json::quote(name)] = canonical_text(member);
+    for (const auto& [name, member] : members) text += str_cat(name, ":", member, ",");
+    return "{" + text + "}";
+  }
+  return json::dump(value);
+}
 
 bool says_nothing(const Schema& s) {
   return !s.never && s.types == kAnyType && s.values.empty() && s.strings.empty() &&
@@ -109,11 +134,11 @@ Result<bool> SchemaAlgebra::accepts(const Conjunction& all, Atom atom) {
 }
 
 Result<StringSet> SchemaAlgebra::strings(const Conjunction& all) {
-  return SetEvaluator<StringSets>(*this, {}, strings_).conjunction(all);
+  return SetEvaluator<StringSets>(*this, {work_}, strings_).conjunction(all);
 }
 
 Result<NumberSet> SchemaAlgebra::numbers(const Conjunction& all) {
-  return SetEvaluator<NumberSets>(*this, {}, numbers_).conjunction(all);
+  return SetEvaluator<NumberSets>(*this, {work_}, numbers_).conjunction(all);
 }
 
 void SchemaAlgebra::add_to(Conjunction& all, Literal literal) const {
@@ -123,19 +148,32 @@ void SchemaAlgebra::add_to(Conjunction& all, Literal literal) const {
 }
 
 std::string SchemaAlgebra::place_of(const Conjunction& all) const {
-  return str_cat("schema at '", all.empty() ? "" : schemas_[all[0].schema].path, "'");
+  return schemas_[all.empty() ? 0 : all[0].schema].path.schema();
 }
 
 Error SchemaAlgebra::refuse(SchemaId id, std::string_view keyword, std::string_view why) const {
   return {ErrorCode::kUnsupported,
-          str_cat("schema at '", schemas_[id].path, "': ", keyword, " cannot be enforced: ", why)};
+          str_cat(schemas_[id].path.schema(), ": ", keyword, " cannot be enforced: ", why)};
 }
 
-Status SchemaAlgebra::charge(size_t amount) {
+Error SchemaAlgebra::placed(const Error& error, SchemaId id, std::string_view keywords) const {
+  if (error.message.starts_with("schema at")) return error;
+  return error.with_context(str_cat(schemas_[id].path.schema(), ": ", keywords));
+}
+
+Status SchemaAlgebra::charge(size_t amount, SchemaId place) {
   spent_ += amount;
   if (spent_ <= kMostWork) return {};
   return Error{ErrorCode::kResourceExhausted,
-               "the schema has too many combinations of allOf, anyOf, oneOf, not and if"};
+               str_cat(schemas_[place].path.schema(),
+                       ": there are too many schemas, or combinations by allOf, anyOf, oneOf, "
+                       "not and if")};
+}
+
+Status SchemaAlgebra::check_nesting(SchemaId id) const {
+  constexpr int kMaxNesting = 600;  // above what the loader takes without references
+  if (nesting_ <= kMaxNesting) return {};
+  return Error{ErrorCode::kResourceExhausted, schemas_[id].path.schema() + " is nested too deep"};
 }
 
 Result<bool> SchemaAlgebra::empty(const Conjunction& all) {
@@ -143,7 +181,7 @@ Result<bool> SchemaAlgebra::empty(const Conjunction& all) {
   const auto known = empty_.find(all);
   if (known != empty_.end()) return known->second;
   if (depth_ >= kMaxDepth) return false;
-  G4_RETURN_IF_ERROR(charge(1));
+  G4_RETURN_IF_ERROR(charge(1, all.empty() ? 0 : all[0].schema));
   empty_[all] = false;  // while it is being looked at: not certainly empty
   // A value inside of another: what is being looked at outside may be looked at here again.
   std::set<std::pair<SchemaId, int>> outside;
@@ -205,6 +243,7 @@ SchemaId SchemaAlgebra::structure_of(const json::Value& value) {
 }
 
 Result<std::optional<std::vector<SchemaId>>> SchemaAlgebra::finite_values(const Conjunction& all) {
+  static const json::Value* const kNull = new json::Value(nullptr);
   static const json::Value* const kBooleans[] = {new json::Value(true), new json::Value(false)};
   std::optional<std::vector<const json::Value*>> listed;
   std::vector<SchemaId> work;
@@ -213,17 +252,19 @@ Result<std::optional<std::vector<SchemaId>>> SchemaAlgebra::finite_values(const 
   for (size_t i = 0; i < work.size() && i < 1000 && !listed; ++i) {
     const Schema& schema = schemas_[work[i]];
     if (!schema.values.empty()) listed = schema.values[0];
-    if (schema.types == kBooleanBit) listed.emplace(std::begin(kBooleans), std::end(kBooleans));
+    if ((schema.types & ~(kNullBit | kBooleanBit)) == 0) {
+      listed.emplace();
+      if ((schema.types & kNullBit) != 0) listed->push_back(kNull);
+      if ((schema.types & kBooleanBit) != 0)
+        listed->insert(listed->end(), std::begin(kBooleans), std::end(kBooleans));
+    }
     work.insert(work.end(), schema.all_of.begin(), schema.all_of.end());
   }
   if (!listed) return std::optional<std::vector<SchemaId>>();
   std::vector<SchemaId> result;
-  for (const json::Value* value : *listed) {
-    Conjunction both = all;
-    add_to(both, {constant(*value), false});
-    G4_ASSIGN_OR_RETURN(const bool none, empty(both));
-    if (!none) result.push_back(constant(*value));
-  }
+  std::set<std::string> seen;
+  for (const json::Value* value : *listed)
+    if (seen.insert(canonical_text(*value)).second) result.push_back(constant(*value));
   return std::optional(std::move(result));
 }
 

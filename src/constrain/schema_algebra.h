@@ -59,7 +59,7 @@ struct ObjectSpec {
   };
   struct Exists {  // at least one property of these names has such a value
     std::shared_ptr<const Dfa> keys;
-    Literal value;
+    Conjunction value;
   };
   std::vector<std::shared_ptr<const Group>> groups;
   std::set<std::string> required;
@@ -70,7 +70,10 @@ struct ObjectSpec {
 
 class SchemaAlgebra {
  public:
-  explicit SchemaAlgebra(SchemaSet schemas) : schemas_(std::move(schemas)) {}
+  // Without `open_objects`, an alternative for objects that names properties has no others unless
+  // it speaks of them.
+  explicit SchemaAlgebra(SchemaSet schemas, bool open_objects = true)
+      : schemas_(std::move(schemas)), open_objects_(open_objects) {}
 
   // Errors of all of these: kUnsupported for what cannot be enforced, kResourceExhausted for what
   // would take too much; with the JSON pointer of the schema.
@@ -89,18 +92,26 @@ class SchemaAlgebra {
   // The strings that satisfy propertyNames.
   Result<StringSet> names(const ObjectSpec& spec);
 
-  // The values that `all` lists by enum, const or being boolean, if it does.
+  // Values of which each that satisfies `all` is one, if it lists them by enum, const or being
+  // boolean or null; no two are equal.
   Result<std::optional<std::vector<SchemaId>>> finite_values(const Conjunction& all);
 
+  bool open_objects() const { return open_objects_; }
   const Schema& schema(SchemaId id) const { return schemas_[id]; }
   SchemaId add(Schema schema) { return schemas_.add(std::move(schema)); }
   // The schema `true`.
   SchemaId anything();
   // Adds a literal unless it says nothing.
   void add_to(Conjunction& all, Literal literal) const;
+  // Takes from what may be spent on one schema; the error says that `place` went beyond it.
+  Status charge(size_t amount, SchemaId place);
+  // What is left for automata.
+  size_t& work() { return work_; }
   // "schema at '/path'", of the first literal.
   std::string place_of(const Conjunction& all) const;
   Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;
+  // `error` with the place and the keywords that it is about, unless it has a place already.
+  Error placed(const Error& error, SchemaId id, std::string_view keywords) const;
 
  private:
   template <typename Sets>
@@ -119,9 +130,22 @@ class SchemaAlgebra {
   // A schema that says with arrays' or objects' keywords what being this value means.
   SchemaId structure_of(const json::Value& value);
   SchemaId constant(const json::Value& value);
-  Status charge(size_t amount);
+  // One more schema inside of another, as long as this lives.
+  class Inside {
+   public:
+    explicit Inside(int& depth) : depth_(depth) { ++depth_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() { --depth_; }
+
+   private:
+    int& depth_;
+  };
+  // Error kResourceExhausted where schemas apply schemas in place too deep for the stack.
+  Status check_nesting(SchemaId id) const;
 
   SchemaSet schemas_;
+  bool open_objects_;
   std::map<const json::Value*, SchemaId> structures_, constants_;
   std::map<Conjunction, bool> empty_;
   std::map<SchemaId, bool> atoms_[3];
@@ -130,7 +154,9 @@ class SchemaAlgebra {
   std::set<std::pair<SchemaId, int>> open_;  // being looked at; to notice endless references
   SchemaId anything_ = -1;
   size_t spent_ = 0;
-  int depth_ = 0;
+  size_t work_ = kMaxDfaWork;
+  int depth_ = 0;    // of empty() in itself
+  int nesting_ = 0;  // of schemas that are being evaluated
 };
 
 }  // namespace gemma4::constrain

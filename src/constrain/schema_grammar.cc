@@ -1,14 +1,18 @@
 #include "constrain/schema_grammar.h"
 
+#include "base/strings.h"
 #include "constrain/array_rule.h"
 #include "constrain/object_rule.h"
 
 namespace gemma4::constrain {
 
-Result<RuleId> ValueRules::root() {
+Result<RuleId> ValueRules::root(const std::vector<SchemaId>& schemas) {
   Conjunction all;
-  algebra_.add_to(all, {0, false});
-  return value(all);
+  for (const SchemaId id : schemas) algebra_.add_to(all, {id, false});
+  G4_ASSIGN_OR_RETURN(const bool possible, inhabitants_.exist(all));
+  if (possible) return value(all);
+  return Error{ErrorCode::kInvalidArgument,
+               str_cat("nothing satisfies this: no value fits the ", algebra_.place_of(all))};
 }
 
 Result<RuleId> ValueRules::value(const Conjunction& all) {
@@ -18,7 +22,7 @@ Result<RuleId> ValueRules::value(const Conjunction& all) {
   if (grammar_.over_budget() || depth_ > kMaxDepth)
     return Error{ErrorCode::kResourceExhausted,
                  algebra_.place_of(all) + ": the schema needs too large a grammar"};
-  const RuleId rule = grammar_.add_rule(algebra_.place_of(all));
+  const RuleId rule = grammar_.add_rule("value");
   rules_[all] = rule;  // first: it may be used inside of itself
   ++depth_;
   Status status = add_alternatives(rule, all);
@@ -44,14 +48,14 @@ Status ValueRules::add_alternatives(RuleId rule, const Conjunction& all) {
   }
   G4_ASSIGN_OR_RETURN(const NumberSet numbers, algebra_.numbers(all));
   if (!numbers.is_none()) grammar_.call(start, dialect_.number(numbers), end);
-  G4_ASSIGN_OR_RETURN(const std::vector<ArraySpec> arrays, algebra_.arrays(all));
-  for (const ArraySpec& spec : arrays) {
-    G4_ASSIGN_OR_RETURN(const RuleId array, ArrayRule(*this, spec, all).build());
+  G4_ASSIGN_OR_RETURN(std::vector<ArrayPlan> arrays, inhabitants_.take_arrays(all));
+  for (ArrayPlan& plan : arrays) {
+    G4_ASSIGN_OR_RETURN(const RuleId array, ArrayRule(*this, std::move(plan)).build());
     grammar_.call(start, array, end);
   }
-  G4_ASSIGN_OR_RETURN(const std::vector<ObjectSpec> objects, algebra_.objects(all));
-  for (const ObjectSpec& spec : objects) {
-    G4_ASSIGN_OR_RETURN(const RuleId object, ObjectRule(*this, spec, all).build());
+  G4_ASSIGN_OR_RETURN(std::vector<ObjectPlan> objects, inhabitants_.take_objects(all));
+  for (ObjectPlan& plan : objects) {
+    G4_ASSIGN_OR_RETURN(const RuleId object, ObjectRule(*this, std::move(plan), all).build());
     grammar_.call(start, object, end);
   }
   return {};
@@ -62,8 +66,8 @@ Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& sche
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(schema, options));
   GrammarBuilder grammar;
   const std::unique_ptr<Dialect> dialect = json_dialect(grammar);
-  ValueRules rules(SchemaAlgebra(std::move(schemas)), grammar, *dialect, options.open_objects);
-  G4_ASSIGN_OR_RETURN(const RuleId root, rules.root());
+  ValueRules rules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, *dialect);
+  G4_ASSIGN_OR_RETURN(const RuleId root, rules.root({0}));
   return grammar.build(root);
 }
 

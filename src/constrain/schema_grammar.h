@@ -4,6 +4,8 @@
 //   G4_ASSIGN_OR_RETURN(auto grammar, grammar_of_schema(schema, {}));
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +13,7 @@
 #include "base/result.h"
 #include "constrain/dialect.h"
 #include "constrain/grammar.h"
+#include "constrain/inhabitants.h"
 #include "constrain/schema_algebra.h"
 #include "json/json.h"
 
@@ -28,29 +31,34 @@ Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& sche
 Result<std::shared_ptr<const Grammar>> grammar_of_json();
 Result<std::shared_ptr<const Grammar>> grammar_of_json_object();
 
+// A count as a register can hold it; no text is so long that it matters.
+inline uint32_t clamped(uint64_t count) {
+  return static_cast<uint32_t>(std::min<uint64_t>(count, UINT32_MAX - 1));
+}
+
 // Adds rules for values to a grammar.
 class ValueRules {
  public:
-  ValueRules(SchemaAlgebra algebra, GrammarBuilder& grammar, Dialect& dialect, bool open_objects)
+  ValueRules(SchemaAlgebra algebra, GrammarBuilder& grammar, Dialect& dialect)
       : algebra_(std::move(algebra)),
         grammar_(grammar),
         dialect_(dialect),
-        open_objects_(open_objects) {}
+        inhabitants_(algebra_) {}
 
-  // A value of the schema that was loaded.
-  Result<RuleId> root();
-  // A value that satisfies `all`.
-  Result<RuleId> value(const Conjunction& all);
+  // A value that satisfies all of `schemas`. Error kInvalidArgument: there is none.
+  Result<RuleId> root(const std::vector<SchemaId>& schemas);
 
  private:
   friend class ObjectRule;
   friend class ArrayRule;
+  // A value that satisfies `all`, of which there has to be one.
+  Result<RuleId> value(const Conjunction& all);
   Status add_alternatives(RuleId rule, const Conjunction& all);
 
   SchemaAlgebra algebra_;
   GrammarBuilder& grammar_;
   Dialect& dialect_;
-  const bool open_objects_;
+  Inhabitants inhabitants_;
   int depth_ = 0;
   std::map<Conjunction, RuleId> rules_;
 };

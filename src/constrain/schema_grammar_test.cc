@@ -89,6 +89,58 @@ TEST(SchemaGrammar, Strings) {
     EXPECT_FALSE(values(text)) << text;
 }
 
+TEST(SchemaGrammar, ItemsDifferAsValues) {
+  const Accepts texts(R"({"items":{"enum":["a","b","a"]},"uniqueItems":true})");
+  EXPECT_TRUE(texts(R"(["a","b"])"));
+  EXPECT_FALSE(texts(R"(["a","a"])"));
+  const Accepts numbers(R"({"items":{"enum":[1,1.0,10e-1,2]},"uniqueItems":true})");
+  EXPECT_TRUE(numbers("[2,1]"));
+  EXPECT_FALSE(numbers("[1,1]"));
+  EXPECT_FALSE(numbers("[1,1.0]"));
+  const Accepts objects(
+      R"({"items":{"enum":[{"a":1,"b":[2]},{"b":[2.0],"a":1},{"a":1}]},"uniqueItems":true})");
+  EXPECT_TRUE(objects(R"([{"a":1,"b":[2]},{"a":1}])"));
+  EXPECT_FALSE(objects(R"([{"a":1,"b":[2]},{"b":[2],"a":1}])"));
+}
+
+TEST(SchemaGrammar, FewValuesCanDiffer) {
+  const Accepts atoms(R"({"items":{"type":["boolean","null"]},"uniqueItems":true})");
+  EXPECT_TRUE(atoms("[true,null,false]"));
+  EXPECT_FALSE(atoms("[null,null]"));
+}
+
+TEST(SchemaGrammar, NumbersEndSomewhere) {
+  const std::string zeros(400, '0');
+  for (const char* schema :
+       {"true", R"({"type":"integer"})", R"({"enum":[0.5,10]})", R"({"minimum":3})",
+        R"({"multipleOf":0.01})", R"({"multipleOf":9973})", R"({"exclusiveMaximum":1e30})"}) {
+    const Accepts numbers(schema);
+    EXPECT_FALSE(numbers("0.5" + zeros)) << schema;
+    EXPECT_FALSE(numbers("1" + zeros)) << schema;
+    EXPECT_FALSE(numbers("-9973" + zeros + ".0")) << schema;
+  }
+  const Accepts any("true");
+  for (const char* number :
+       {"18446744073709551615", "-1.7976931348623157e+30", "0.000012345678901234567", "1e-99"})
+    EXPECT_TRUE(any(number)) << number;
+  const Accepts large(R"({"minimum":1e300,"type":"integer"})");
+  EXPECT_TRUE(large("1" + zeros.substr(0, 300)));
+  EXPECT_TRUE(large("123" + zeros.substr(0, 300)));
+  const Accepts small(R"({"enum":[1e-300,1e300]})");
+  EXPECT_TRUE(small("1" + zeros.substr(0, 300)));
+  EXPECT_TRUE(small("0." + zeros.substr(0, 299) + "1"));
+  const Accepts step(R"({"multipleOf":9973})");
+  EXPECT_TRUE(step("99730000000000000000"));
+  EXPECT_FALSE(step("99730000000000000001"));
+}
+
+TEST(SchemaGrammar, HugeExponentsAreRefused) {
+  for (const char* number :
+       {"1e-9223372036854775808", "0e-9223372036854775808", "1e-1001", "0e99999999999999999999"})
+    EXPECT_THAT(refusal(std::string(R"({"minimum":)") + number + "}"),
+                HasSubstr("more than 1,000 digits"));
+}
+
 TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"properties":{"a":{"uniqueItems":true}}})"),
               HasSubstr("schema at '/properties/a': uniqueItems cannot be enforced"));
@@ -97,6 +149,18 @@ TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"$ref":"#"})"), HasSubstr("refers to itself"));
   EXPECT_THAT(refusal("false"), HasSubstr("nothing satisfies this"));
   EXPECT_THAT(refusal(R"({"type":"strnig"})"), HasSubstr("unknown name"));
+  EXPECT_THAT(refusal(R"({"uniqueItems":"yes"})"), HasSubstr("uniqueItems must be true or false"));
+  for (const char* keyword : {"$schema", "$id", "$anchor", "$dynamicAnchor", "$ref", "pattern"})
+    EXPECT_THAT(refusal(std::string("{\"") + keyword + "\":7}"),
+                HasSubstr(std::string("schema at '': ") + keyword + " must be a string"));
+  for (const char* format : {"regex", "idn-email", "idn-hostname"})
+    EXPECT_THAT(refusal(std::string(R"({"format":")") + format + "\"}"),
+                HasSubstr(std::string("format cannot be enforced: '") + format));
+  EXPECT_EQ(refusal(R"({"format":"int32"})"), "accepted");
+  std::string contains;
+  for (int i = 0; i < 13; ++i) contains += (i > 0 ? "," : "") + std::string(R"({"contains":{}})");
+  EXPECT_THAT(refusal(R"({"type":"array","allOf":[)" + contains + "]}"),
+              HasSubstr("contains cannot be enforced: there are more than ten"));
 }
 
 }  // namespace

@@ -44,32 +44,9 @@ std::string unescaped_step(std::string_view step) {
   return result;
 }
 
-const json::Value* child(const json::Value& value, const std::string& step) {
-  if (value.is_object()) return value.find(step);
-  if (!value.is_array()) return nullptr;
-  size_t index = 0;
-  const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-  if (error != std::errc() || end != step.data() + step.size()) return nullptr;
-  return index < value.as_array().size() ? &value.as_array()[index] : nullptr;
-}
-
 std::string without_fragment(const std::string& uri) { return uri.substr(0, uri.find('#')); }
 
 }  // namespace
-
-std::string pointer_to(const std::string& path, std::string_view step) {
-  std::string result = path + "/";
-  for (const char c : step) {
-    if (c == '~') {
-      result += "~0";
-    } else if (c == '/') {
-      result += "~1";
-    } else {
-      result += c;
-    }
-  }
-  return result;
-}
 
 std::string base_inside(const json::Value& schema, const std::string& base) {
   const json::Value* id = schema.find("$id");
@@ -78,11 +55,11 @@ std::string base_inside(const json::Value& schema, const std::string& base) {
 }
 
 void SchemaIndex::add(const json::Value& document, const std::string& uri) {
-  places_[uri] = {&document, "", base_inside(document, uri)};
-  scan(document, "", uri, 0);
+  places_[uri] = {&document, {}, base_inside(document, uri)};
+  scan(document, {}, uri, 0);
 }
 
-void SchemaIndex::scan(const json::Value& schema, const std::string& path, std::string base,
+void SchemaIndex::scan(const json::Value& schema, const SchemaPath& path, std::string base,
                        int depth) {
   if (!schema.is_object() || depth > 1000) return;
   const json::Value* id = schema.find("$id");
@@ -99,21 +76,38 @@ void SchemaIndex::scan(const json::Value& schema, const std::string& path, std::
   scan_members(schema, path, base, depth);
 }
 
-void SchemaIndex::scan_members(const json::Value& schema, const std::string& path,
+void SchemaIndex::scan_members(const json::Value& schema, const SchemaPath& path,
                                const std::string& base, int depth) {
   for (const auto& [name, value] : schema.as_object()) {
-    const std::string inside = pointer_to(path, name);
+    const SchemaPath inside = path / name;
     if (contains(kSchema, name) && value.is_object()) scan(value, inside, base, depth + 1);
     if (contains(kList, name) && value.is_array())
       for (size_t i = 0; i < value.as_array().size(); ++i)
-        scan(value.as_array()[i], pointer_to(inside, std::to_string(i)), base, depth + 1);
+        scan(value.as_array()[i], inside / std::to_string(i), base, depth + 1);
     if (contains(kMap, name) && value.is_object())
       for (const auto& [key, member] : value.as_object())
-        scan(member, pointer_to(inside, key), base, depth + 1);
+        scan(member, inside / key, base, depth + 1);
   }
 }
 
-SchemaPlace SchemaIndex::find(const std::string& base, const std::string& reference) const {
+// The element or member of `value` that `step` names. Members are looked up in a table: references
+// may be as many as they are.
+const json::Value* SchemaIndex::child(const json::Value& value, const std::string& step) {
+  if (value.is_object()) {
+    const auto [it, is_new] = members_.try_emplace(&value);
+    if (is_new)
+      for (const auto& [name, member] : value.as_object()) it->second.emplace(name, &member);
+    const auto member = it->second.find(step);
+    return member == it->second.end() ? nullptr : member->second;
+  }
+  if (!value.is_array()) return nullptr;
+  size_t index = 0;
+  const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
+  if (error != std::errc() || end != step.data() + step.size()) return nullptr;
+  return index < value.as_array().size() ? &value.as_array()[index] : nullptr;
+}
+
+SchemaPlace SchemaIndex::find(const std::string& base, const std::string& reference) {
   const std::string uri = resolve_uri(base, reference);
   const size_t hash = std::min(uri.find('#'), uri.size());
   const std::string fragment = hash < uri.size() ? percent_decoded(uri.substr(hash + 1)) : "";
@@ -128,7 +122,7 @@ SchemaPlace SchemaIndex::find(const std::string& base, const std::string& refere
     place.value = child(*place.value, step);
     if (place.value == nullptr) return {};
     place.base = base_inside(*place.value, place.base);
-    place.path = pointer_to(place.path, step);
+    place.path = place.path / step;
     begin = end + 1;
   }
   return place;

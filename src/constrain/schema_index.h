@@ -4,8 +4,10 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/result.h"
+#include "constrain/schema_path.h"
 #include "json/json.h"
 
 namespace gemma4::constrain {
@@ -13,7 +15,7 @@ namespace gemma4::constrain {
 // Where a schema stands.
 struct SchemaPlace {
   const json::Value* value = nullptr;
-  std::string path;  // JSON pointer in its document
+  SchemaPath path;   // in its document
   std::string base;  // URI that its references are relative to
 };
 
@@ -22,22 +24,23 @@ class SchemaIndex {
   // Takes in a document and all schemas inside it.
   void add(const json::Value& document, const std::string& uri);
   // What `reference` names as seen from `base`; null value if nothing.
-  SchemaPlace find(const std::string& base, const std::string& reference) const;
+  SchemaPlace find(const std::string& base, const std::string& reference);
   // How many schemas have that $dynamicAnchor.
   int count_dynamic(const std::string& name) const;
 
  private:
-  void scan(const json::Value& schema, const std::string& path, std::string base, int depth);
-  void scan_members(const json::Value& schema, const std::string& path, const std::string& base,
+  const json::Value* child(const json::Value& value, const std::string& step);
+  void scan(const json::Value& schema, const SchemaPath& path, std::string base, int depth);
+  void scan_members(const json::Value& schema, const SchemaPath& path, const std::string& base,
                     int depth);
 
   std::map<std::string, SchemaPlace> places_;  // by URI, with #anchor
   std::map<std::string, int> dynamic_;
+  using Members = std::unordered_map<std::string_view, const json::Value*>;
+  std::unordered_map<const json::Value*, Members> members_;  // of objects that pointers go through
 };
 
 // The base URI inside of `schema`, which may set its own.
 std::string base_inside(const json::Value& schema, const std::string& base);
-// `path` with one more step.
-std::string pointer_to(const std::string& path, std::string_view step);
 
 }  // namespace gemma4::constrain

@@ -18,12 +18,15 @@ Result<bool> SchemaLoader::read_text(Schema& schema, const std::string& name, co
   } else if (name == "pattern") {
     if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
     auto dfa = compile_regex(value.as_string(), RegexMode::kSearch, work_);
-    if (!dfa.ok())
-      return dfa.error().with_context(str_cat("schema at '", place.path, "': pattern"));
+    if (!dfa.ok()) return dfa.error().with_context(place.path.schema() + ": pattern");
     set = StringSet::of(std::move(dfa).value());
   } else if (name == "format") {
     if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
-    const Dfa* dfa = options_.enforce_formats ? dfa_of_format(value.as_string()) : nullptr;
+    if (!options_.enforce_formats) return true;
+    const Dfa* dfa = dfa_of_format(value.as_string());
+    if (dfa == nullptr && is_standard_format(value.as_string()))
+      return refused_schema(place.path, name,
+                            str_cat("'", value.as_string(), "' is beyond regular languages"));
     if (dfa == nullptr) return true;
     set = StringSet::of(*dfa);
   } else {
@@ -46,22 +49,24 @@ Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, 
   if (!value.is_number()) return wrong_schema(place.path, name, "must be a number");
   const auto decimal = to_decimal(value.as_number());
   if (!decimal.ok()) return refused_schema(place.path, name, decimal.error().message);
-  if (bound != std::end(kBounds)) {
-    schema.numbers.push_back(NumberSet::of(numbers_compared(bound->second, decimal.value())));
-    return true;
-  }
-  if (decimal.value().negative ||
-      (decimal.value().whole == "0" && decimal.value().fraction.empty()))
+  if (bound == std::end(kBounds) &&
+      (decimal.value().negative ||
+       (decimal.value().whole == "0" && decimal.value().fraction.empty())))
     return wrong_schema(place.path, name, "must be above 0");
-  auto dfa = multiples_of(decimal.value());
-  if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
-  schema.numbers.push_back(NumberSet::of(std::move(dfa).value()));
+  NumberSet& known = numbers_[name + value.as_number().text];
+  if (known.is_all()) {
+    auto dfa = bound != std::end(kBounds) ? numbers_compared(bound->second, decimal.value(), work_)
+                                          : multiples_of(decimal.value(), work_);
+    if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
+    known = NumberSet::of(std::move(dfa).value());
+  }
+  schema.numbers.push_back(known);
   return true;
 }
 
 Result<bool> SchemaLoader::read_array(Schema& schema, const std::string& name, const Value& value,
                                       const SchemaPlace& place) {
-  const std::string path = pointer_to(place.path, name);
+  const SchemaPath path = place.path / name;
   if (name == "items" && value.is_array()) {  // draft 7
     if (!value.as_array().empty())
       G4_RETURN_IF_ERROR(children(value, place, name, schema.prefix_items));
@@ -86,7 +91,8 @@ Result<bool> SchemaLoader::read_array(Schema& schema, const std::string& name, c
   } else if (name == "maxContains") {
     G4_RETURN_IF_ERROR(limit(value, place.path, name, schema.max_contains));
   } else if (name == "uniqueItems") {
-    schema.unique_items = value.is_bool() && value.as_bool();
+    if (!value.is_bool()) return wrong_schema(place.path, name, "must be true or false");
+    schema.unique_items = value.as_bool();
   } else {
     return false;
   }
@@ -95,7 +101,7 @@ Result<bool> SchemaLoader::read_array(Schema& schema, const std::string& name, c
 
 Result<bool> SchemaLoader::read_object(Schema& schema, const std::string& name, const Value& value,
                                        const SchemaPlace& place) {
-  const std::string path = pointer_to(place.path, name);
+  const SchemaPath path = place.path / name;
   if (name == "properties") {
     G4_RETURN_IF_ERROR(members(value, place, name, [&](const std::string& key, SchemaId id) {
       schema.properties.emplace_back(key, id);
@@ -104,7 +110,7 @@ Result<bool> SchemaLoader::read_object(Schema& schema, const std::string& name, 
   } else if (name == "patternProperties") {
     G4_RETURN_IF_ERROR(members(value, place, name, [&](const std::string& key, SchemaId id) {
       auto dfa = compile_regex(key, RegexMode::kSearch, work_);
-      if (!dfa.ok()) return Status(dfa.error().with_context(str_cat("schema at '", path, "'")));
+      if (!dfa.ok()) return Status(dfa.error().with_context(path.schema()));
       schema.pattern_properties.emplace_back(std::make_shared<const Dfa>(std::move(dfa).value()),
                                              id);
       return Status();
@@ -130,7 +136,7 @@ Result<bool> SchemaLoader::read_object(Schema& schema, const std::string& name, 
 }
 
 Status SchemaLoader::read_required(std::vector<std::string>& names, const Value& value,
-                                   const std::string& keyword, const std::string& path) {
+                                   const std::string& keyword, const SchemaPath& path) {
   if (!value.is_array()) return wrong_schema(path, keyword, "must be a list of names");
   for (const Value& name : value.as_array()) {
     if (!name.is_string()) return wrong_schema(path, keyword, "must be a list of names");
@@ -143,15 +149,15 @@ Status SchemaLoader::read_required(std::vector<std::string>& names, const Value&
 Status SchemaLoader::read_dependents(Schema& schema, const Value& value, const std::string& keyword,
                                      const SchemaPlace& place) {
   if (!value.is_object()) return wrong_schema(place.path, keyword, "must be an object");
-  const std::string path = pointer_to(place.path, keyword);
+  const SchemaPath path = place.path / keyword;
   for (const auto& [name, member] : value.as_object()) {
     SchemaId id = -1;
     if (member.is_array()) {
-      Schema requires_them{.path = pointer_to(path, name)};
+      Schema requires_them{.path = path / name};
       G4_RETURN_IF_ERROR(read_required(requires_them.required, member, keyword, place.path));
       id = schemas_.add(std::move(requires_them));
     } else {
-      G4_RETURN_IF_ERROR(child(member, place, pointer_to(path, name), id));
+      G4_RETURN_IF_ERROR(child(member, place, path / name, id));
     }
     schema.dependents.emplace_back(name, id);
   }

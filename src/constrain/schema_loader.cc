@@ -4,17 +4,19 @@
 #include <algorithm>
 #include <array>
 
+#include "text/letter_case.h"
+
 namespace gemma4::constrain {
 
 using json::Value;
 
-Error wrong_schema(const std::string& path, std::string_view keyword, std::string_view what) {
-  return {ErrorCode::kInvalidArgument, str_cat("schema at '", path, "': ", keyword, " ", what)};
+Error wrong_schema(const SchemaPath& path, std::string_view keyword, std::string_view what) {
+  return {ErrorCode::kInvalidArgument, str_cat(path.schema(), ": ", keyword, " ", what)};
 }
 
-Error refused_schema(const std::string& path, std::string_view keyword, std::string_view why) {
+Error refused_schema(const SchemaPath& path, std::string_view keyword, std::string_view why) {
   return {ErrorCode::kUnsupported,
-          str_cat("schema at '", path, "': ", keyword, " cannot be enforced: ", why)};
+          str_cat(path.schema(), ": ", keyword, " cannot be enforced: ", why)};
 }
 
 Status SchemaLoader::read(Schema& schema, const SchemaPlace& place) {
@@ -25,6 +27,18 @@ Status SchemaLoader::read(Schema& schema, const SchemaPlace& place) {
   return {};
 }
 
+bool SchemaLoader::is_nullable(const Value& schema) {
+  const Value* nullable = schema.find("nullable");
+  return nullable != nullptr && nullable->is_bool() && nullable->as_bool();
+}
+
+Schema SchemaLoader::or_null(Schema schema) {
+  Schema either{.path = schema.path, .has_any_of = true};
+  either.any_of = {schemas_.add({.path = schema.path, .types = kNullBit}),
+                   schemas_.add(std::move(schema))};
+  return either;
+}
+
 Status SchemaLoader::read_keyword(Schema& schema, const std::string& name, const Value& value,
                                   const SchemaPlace& place) {
   for (const auto read :
@@ -33,25 +47,31 @@ Status SchemaLoader::read_keyword(Schema& schema, const std::string& name, const
     G4_ASSIGN_OR_RETURN(const bool known, (this->*read)(schema, name, value, place));
     if (known) return {};
   }
-  if (name == "$schema" && value.is_string()) {
-    constexpr std::array<std::string_view, 5> kKnown{
-        "https://json-schema.org/draft/2020-12/schema",
-        "https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft-07/schema",
-        "http://json-schema.org/draft-06/schema", "http://json-schema.org/schema"};
-    std::string uri = value.as_string();
-    if (uri.ends_with('#')) uri.pop_back();
-    if (std::find(kKnown.begin(), kKnown.end(), uri) == kKnown.end())
-      return refused_schema(place.path, name,
-                            str_cat("'", uri, "' is not a dialect that is known"));
-  }
+  constexpr std::array<std::string_view, 4> kStrings{"$schema", "$id", "$anchor", "$dynamicAnchor"};
+  if (std::find(kStrings.begin(), kStrings.end(), name) != kStrings.end() && !value.is_string())
+    return wrong_schema(place.path, name, "must be a string");
+  if (name == "$schema") return read_dialect(value.as_string(), place);
+  if (name == "nullable" && options_.tool_forms && !value.is_bool())
+    return wrong_schema(place.path, name, "must be true or false");
   if (name == "$recursiveRef")
     return refused_schema(place.path, name, "it belongs to draft 2019-09; write $dynamicRef");
   return {};  // everything else is an annotation, as the standard has it
 }
 
+Status SchemaLoader::read_dialect(std::string uri, const SchemaPlace& place) {
+  constexpr std::array<std::string_view, 5> kKnown{
+      "https://json-schema.org/draft/2020-12/schema",
+      "https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft-07/schema",
+      "http://json-schema.org/draft-06/schema", "http://json-schema.org/schema"};
+  if (uri.ends_with('#')) uri.pop_back();
+  if (std::find(kKnown.begin(), kKnown.end(), uri) != kKnown.end()) return {};
+  return refused_schema(place.path, "$schema",
+                        str_cat("'", uri, "' is not a dialect that is known"));
+}
+
 Result<bool> SchemaLoader::read_applicator(Schema& schema, const std::string& name,
                                            const Value& value, const SchemaPlace& place) {
-  const std::string path = pointer_to(place.path, name);
+  const SchemaPath path = place.path / name;
   if (name == "allOf") {
     G4_RETURN_IF_ERROR(children(value, place, name, schema.all_of));
   } else if (name == "anyOf") {
@@ -83,7 +103,7 @@ Result<bool> SchemaLoader::read_applicator(Schema& schema, const std::string& na
   return true;
 }
 
-Status SchemaLoader::read_types(Schema& schema, const Value& value, const std::string& path) {
+Status SchemaLoader::read_types(Schema& schema, const Value& value, const SchemaPath& path) {
   static constexpr std::pair<std::string_view, uint8_t> kTypes[] = {
       {"null", kNullBit},      {"boolean", kBooleanBit}, {"number", kNumberBit},
       {"string", kStringBit},  {"array", kArrayBit},     {"object", kObjectBit},
@@ -91,9 +111,10 @@ Status SchemaLoader::read_types(Schema& schema, const Value& value, const std::s
   const Value::Array one{value};
   uint8_t types = 0;
   for (const Value& type : value.is_array() ? value.as_array() : one) {
-    const auto* const it = std::find_if(
-        std::begin(kTypes), std::end(kTypes),
-        [&](const auto& entry) { return type.is_string() && type.as_string() == entry.first; });
+    std::string known = type.is_string() ? type.as_string() : "";
+    if (options_.tool_forms) known = text::to_lower(known);
+    const auto* const it = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                        [&](const auto& entry) { return known == entry.first; });
     if (it == std::end(kTypes))
       return wrong_schema(path, "type", str_cat("has an unknown name: ", json::dump(type)));
     types |= it->second;

@@ -1,6 +1,7 @@
 // Reads JSON Schema into Schema, keyword by keyword (load_schema in schema.h).
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,8 +15,8 @@
 namespace gemma4::constrain {
 
 // Errors that name the place and the keyword.
-Error wrong_schema(const std::string& path, std::string_view keyword, std::string_view what);
-Error refused_schema(const std::string& path, std::string_view keyword, std::string_view why);
+Error wrong_schema(const SchemaPath& path, std::string_view keyword, std::string_view what);
+Error refused_schema(const SchemaPath& path, std::string_view keyword, std::string_view why);
 
 class SchemaLoader {
  public:
@@ -25,7 +26,7 @@ class SchemaLoader {
     for (const auto& [uri, other] : options_.documents) index_.add(*other, uri);
     index_.add(document, std::string(kDocument));
     G4_RETURN_IF_ERROR(
-        load_at({&document, "", base_inside(document, std::string(kDocument))}).status());
+        load_at({&document, {}, base_inside(document, std::string(kDocument))}).status());
     return std::move(schemas_);
   }
 
@@ -45,8 +46,8 @@ class SchemaLoader {
     const auto known = ids_.find(place.value);
     if (known != ids_.end()) return {known->second, {}};
     if (++depth_ > kMaxDepth)
-      return {-1, Error{ErrorCode::kResourceExhausted,
-                        str_cat("schema at '", place.path, "' is nested too deep")}};
+      return {-1,
+              Error{ErrorCode::kResourceExhausted, place.path.schema() + " is nested too deep"}};
     if (ids_.size() > kMaxSchemas)
       return {-1, Error{ErrorCode::kResourceExhausted, "more than 200,000 schemas"}};
     Schema schema;
@@ -62,17 +63,18 @@ class SchemaLoader {
       status = wrong_schema(place.path, "schema", "is neither an object nor a boolean");
     }
     --depth_;
+    if (options_.tool_forms && is_nullable(*place.value)) schema = or_null(std::move(schema));
     schemas_.at(id) = std::move(schema);
     return status.ok() ? Loaded{id, {}} : Loaded{id, status.error()};
   }
 
-  Status child(const json::Value& value, const SchemaPlace& parent, const std::string& path,
+  Status child(const json::Value& value, const SchemaPlace& parent, const SchemaPath& path,
                SchemaId& id) {
     const Loaded loaded = load_at({&value, path, base_inside(value, parent.base)});
     id = loaded.id;
     return loaded.status();
   }
-  Status child(const json::Value& value, const SchemaPlace& parent, const std::string& path,
+  Status child(const json::Value& value, const SchemaPlace& parent, const SchemaPath& path,
                std::optional<SchemaId>& id) {
     return child(value, parent, path, id.emplace());
   }
@@ -80,25 +82,25 @@ class SchemaLoader {
                   std::vector<SchemaId>& ids) {
     if (!list.is_array() || list.as_array().empty())
       return wrong_schema(parent.path, keyword, "must be a list of schemas that is not empty");
-    const std::string path = pointer_to(parent.path, keyword);
+    const SchemaPath path = parent.path / keyword;
     for (size_t i = 0; i < list.as_array().size(); ++i)
-      G4_RETURN_IF_ERROR(child(list.as_array()[i], parent, pointer_to(path, std::to_string(i)),
-                               ids.emplace_back()));
+      G4_RETURN_IF_ERROR(
+          child(list.as_array()[i], parent, path / std::to_string(i), ids.emplace_back()));
     return {};
   }
   template <typename Add>
   Status members(const json::Value& map, const SchemaPlace& parent, std::string_view keyword,
                  Add add) {
     if (!map.is_object()) return wrong_schema(parent.path, keyword, "must be an object of schemas");
-    const std::string path = pointer_to(parent.path, keyword);
+    const SchemaPath path = parent.path / keyword;
     for (const auto& [name, value] : map.as_object()) {
       SchemaId id = -1;
-      G4_RETURN_IF_ERROR(child(value, parent, pointer_to(path, name), id));
+      G4_RETURN_IF_ERROR(child(value, parent, path / name, id));
       G4_RETURN_IF_ERROR(add(name, id));
     }
     return {};
   }
-  static Status limit(const json::Value& value, const std::string& path, std::string_view keyword,
+  static Status limit(const json::Value& value, const SchemaPath& path, std::string_view keyword,
                       uint64_t& result) {
     if (!value.is_number()) return wrong_schema(path, keyword, "must be a whole number");
     const auto decimal = to_decimal(value.as_number());
@@ -109,9 +111,12 @@ class SchemaLoader {
     return {};
   }
 
+  static bool is_nullable(const json::Value& schema);
+  Schema or_null(Schema schema);
   Status read(Schema& schema, const SchemaPlace& place);
   Status read_keyword(Schema& schema, const std::string& name, const json::Value& value,
                       const SchemaPlace& place);
+  Status read_dialect(std::string uri, const SchemaPlace& place);
   Result<bool> read_applicator(Schema& schema, const std::string& name, const json::Value& value,
                                const SchemaPlace& place);
   Result<bool> read_text(Schema& schema, const std::string& name, const json::Value& value,
@@ -122,11 +127,11 @@ class SchemaLoader {
                           const SchemaPlace& place);
   Result<bool> read_object(Schema& schema, const std::string& name, const json::Value& value,
                            const SchemaPlace& place);
-  Status read_types(Schema& schema, const json::Value& value, const std::string& path);
+  Status read_types(Schema& schema, const json::Value& value, const SchemaPath& path);
   Status read_reference(Schema& schema, const std::string& name, const json::Value& value,
                         const SchemaPlace& place);
   Status read_required(std::vector<std::string>& names, const json::Value& value,
-                       const std::string& keyword, const std::string& path);
+                       const std::string& keyword, const SchemaPath& path);
   Status read_dependents(Schema& schema, const json::Value& value, const std::string& keyword,
                          const SchemaPlace& place);
 
@@ -135,7 +140,8 @@ class SchemaLoader {
   SchemaSet schemas_;
   std::unordered_map<const json::Value*, SchemaId> ids_;
   int depth_ = 0;
-  size_t work_ = Nfa::kMaxWork;  // for all patterns together
+  std::map<std::string, NumberSet> numbers_;  // by keyword and its number
+  size_t work_ = Nfa::kMaxWork;               // for all patterns and numbers together
 };
 
 }  // namespace gemma4::constrain

@@ -30,18 +30,15 @@ class SetEvaluator {
  private:
   Result<Set> of(SchemaId id) {
     if (const auto it = known_.find(id); it != known_.end()) return it->second;
+    const SchemaAlgebra::Inside inside(algebra_.nesting_);
+    G4_RETURN_IF_ERROR(algebra_.check_nesting(id));
     const auto mark = std::make_pair(id, Sets::kKind);
     if (!algebra_.open_.insert(mark).second)
       return algebra_.refuse(id, "$ref", "the schema refers to itself without end");
     Result<Set> result = evaluate(algebra_.schema(id));
     algebra_.open_.erase(mark);
-    if (!result.ok()) {
-      const Error& error = result.error();
-      if (error.message.starts_with("schema at")) return error;
-      return error.with_context(
-          str_cat("schema at '", algebra_.schema(id).path, "': ", Sets::kKeywords));
-    }
-    G4_RETURN_IF_ERROR(algebra_.charge(Sets::weight(result.value()) / 16));
+    if (!result.ok()) return algebra_.placed(result.error(), id, Sets::kKeywords);
+    G4_RETURN_IF_ERROR(algebra_.charge(Sets::weight(result.value()) / 16, id));
     known_[id] = result.value();
     return result;
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "constrain/schema_algebra.h"
 
@@ -19,18 +20,22 @@ class SpecBuilder {
   Result<Specs> of(Literal literal, Annotations annotations) {
     if (literal.negated) annotations = Annotations::kIgnored;
     const int kind = 3 + Spec::kType + (literal.negated ? 1 : 0);
+    const SchemaAlgebra::Inside inside(algebra_.nesting_);
+    G4_RETURN_IF_ERROR(algebra_.check_nesting(literal.schema));
     const auto mark = std::make_pair(literal.schema, kind);
     if (!algebra_.open_.insert(mark).second)
       return algebra_.refuse(literal.schema, "$ref", "the schema refers to itself without end");
+    const SchemaId outer = std::exchange(place_, literal.schema);
     Result<Specs> result =
         literal.negated ? opposite(literal.schema) : evaluate(literal.schema, annotations);
     algebra_.open_.erase(mark);
+    place_ = outer;
     return result;
   }
 
   // Every alternative of `a` with every one of `b`, without those that contradict themselves.
   Result<Specs> both(const Specs& a, const Specs& b) {
-    G4_RETURN_IF_ERROR(algebra_.charge(a.size() * b.size()));
+    G4_RETURN_IF_ERROR(algebra_.charge(a.size() * b.size(), place_));
     Specs result;
     for (const Spec& left : a)
       for (const Spec& right : b) {
@@ -94,18 +99,22 @@ class SpecBuilder {
   }
 
   // With annotations that count, every set of branches is an alternative of its own: what more
-  // branches have looked at is allowed more.
+  // branches have looked at is allowed more. Where objects have only the properties that are named,
+  // the same goes for a few branches that name some.
   Result<Specs> any_of(const Schema& schema, Annotations annotations) {
     std::vector<Specs> branches;
     for (const SchemaId id : schema.any_of) {
       G4_ASSIGN_OR_RETURN(branches.emplace_back(), positive(id, annotations));
     }
     Specs result;
-    if (annotations != Annotations::kAllSubsets) {
+    constexpr size_t kFewBranches = 4;
+    const bool closed =
+        Spec::kType == kObjectBit && !algebra_.open_objects() && branches.size() <= kFewBranches;
+    if (annotations != Annotations::kAllSubsets && !closed) {
       for (Specs& branch : branches) append(result, std::move(branch));
       return result;
     }
-    G4_RETURN_IF_ERROR(algebra_.charge(size_t{1} << std::min<size_t>(branches.size(), 40)));
+    G4_RETURN_IF_ERROR(algebra_.charge(size_t{1} << std::min<size_t>(branches.size(), 40), place_));
     for (size_t subset = 1; subset < size_t{1} << branches.size(); ++subset) {
       Specs merged{Spec()};
       for (size_t i = 0; i < branches.size(); ++i)
@@ -176,7 +185,7 @@ class SpecBuilder {
     const auto add = [&](Result<Specs> more) -> Status {
       if (!more.ok()) return more.error();
       append(result, std::move(more).value());
-      return algebra_.charge(result.size());
+      return algebra_.charge(result.size(), place_);
     };
     for (const auto& list : schema.values) G4_RETURN_IF_ERROR(add(none_of_values(list)));
     for (const SchemaId part : schema.all_of) G4_RETURN_IF_ERROR(add(negative(part)));
@@ -235,6 +244,7 @@ class SpecBuilder {
   }
 
   SchemaAlgebra& algebra_;
+  SchemaId place_ = 0;  // the schema being looked at
 };
 
 // All alternatives of a conjunction that are not plainly impossible.

@@ -28,11 +28,12 @@ struct StringSet {
   bool is_none() const { return dfa ? dfa->empty() : min_length > max_length; }
 };
 
-// Errors: kResourceExhausted, when an automaton grows too large.
-Result<StringSet> intersection(const StringSet& a, const StringSet& b);
-Result<StringSet> unite(const StringSet& a, const StringSet& b);
-Result<StringSet> complement(const StringSet& set);
-Result<std::shared_ptr<const Dfa>> to_dfa(const StringSet& set);
+// Errors: kResourceExhausted, when an automaton grows too large or needs more work than `work`,
+// from which what was done is taken.
+Result<StringSet> intersection(const StringSet& a, const StringSet& b, size_t& work);
+Result<StringSet> unite(const StringSet& a, const StringSet& b, size_t& work);
+Result<StringSet> complement(const StringSet& set, size_t& work);
+Result<std::shared_ptr<const Dfa>> to_dfa(const StringSet& set, size_t& work);
 
 // Numbers. All of them, in any JSON notation, or those whose texts the automaton accepts.
 struct NumberSet {
@@ -45,8 +46,8 @@ struct NumberSet {
   bool is_none() const { return dfa && dfa->empty(); }
 };
 
-Result<NumberSet> intersection(const NumberSet& a, const NumberSet& b);
-Result<NumberSet> unite(const NumberSet& a, const NumberSet& b);
-Result<NumberSet> complement(const NumberSet& set);
+Result<NumberSet> intersection(const NumberSet& a, const NumberSet& b, size_t& work);
+Result<NumberSet> unite(const NumberSet& a, const NumberSet& b, size_t& work);
+Result<NumberSet> complement(const NumberSet& set, size_t& work);
 
 }  // namespace gemma4::constrain

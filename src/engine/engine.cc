@@ -289,10 +289,10 @@ Engine::Outputs Engine::run_forward(const model::StepInputs& inputs) {
 }
 
 // A step in which every sequence generates runs the same kernels on the same addresses each time:
-// it is recorded once per number of sequences, since giving hundreds of small kernels one by one
-// costs more than running them.
+// it is recorded once per number of sequences and bound on their keys, since giving hundreds of
+// small kernels one by one costs more than running them.
 Engine::Outputs Engine::replay_forward(const model::StepInputs& inputs) {
-  RecordedStep& step = recorded_[inputs.num_tokens()];
+  RecordedStep& step = recorded_[{inputs.num_tokens(), inputs.most_keys}];
   if (step.recording == nullptr) {
     device_->start_recording();
     step.outputs = run_forward(inputs);

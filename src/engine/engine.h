@@ -7,12 +7,14 @@
 //     for (const Event& event : engine->step()) use(event);
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/arena.h"
@@ -139,7 +141,9 @@ class Engine {
     std::unique_ptr<kernels::Device::Recording> recording;
     Outputs outputs;
   };
-  std::map<int64_t, RecordedStep> recorded_;  // by number of sequences
+  // By the number of sequences and the bounds on their keys
+  std::map<std::pair<int64_t, std::array<int64_t, model::kNumAttentionKinds>>, RecordedStep>
+      recorded_;
   std::deque<Sequence> waiting_;
   std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked
   std::vector<Sequence> running_;        // in order of arrival

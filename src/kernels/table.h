@@ -121,7 +121,8 @@ struct AttentionArgs {
   const int32_t* table_first;   // [B] position block (position / block_tokens) of that first entry
   const int32_t* block_table;   // physical block numbers
   int64_t tokens;               // T
-  int64_t q_heads;  // Hq, a multiple of cache.heads; head h reads KV head h / (Hq / Hkv)
+  int64_t q_heads;        // Hq, a multiple of cache.heads; head h reads KV head h / (Hq / Hkv)
+  int64_t most_keys = 0;  // key_end - key_begin is at most this; 0 = unknown
 };
 
 // out = gelu_tanh(gate) ⊙ up

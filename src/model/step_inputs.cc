@@ -1,5 +1,8 @@
 #include "model/step_inputs.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/check.h"
 
 namespace gemma4::model {
@@ -31,10 +34,21 @@ void for_each_fixed_array(const Batch& batch, StepInputs& inputs, Visit visit) {
   }
 }
 
+void bound_keys(const Batch& batch, StepInputs& inputs) {
+  for (size_t kind = 0; kind < kNumAttentionKinds; ++kind) {
+    const std::vector<int32_t>& begin = batch.rows.key_begin[kind];
+    const std::vector<int32_t>& end = batch.rows.key_end[kind];
+    int32_t most = 1;
+    for (size_t row = 0; row < end.size(); ++row) most = std::max(most, end[row] - begin[row]);
+    inputs.most_keys[kind] = static_cast<int64_t>(std::bit_ceil(static_cast<uint32_t>(most)));
+  }
+}
+
 }  // namespace
 
 StepInputs host_inputs(const Batch& batch) {
   StepInputs inputs;
+  bound_keys(batch, inputs);
   for_each_fixed_array(
       batch, inputs,
       [](const std::vector<int32_t>& from, std::span<const int32_t>& to) { to = from; });
@@ -60,6 +74,7 @@ Result<InputBuffer> InputBuffer::create(kernels::Device& device, const Limits& l
 StepInputs InputBuffer::place(const Batch& batch) {
   if (device_->is_host()) return host_inputs(batch);
   StepInputs inputs;
+  bound_keys(batch, inputs);
   place_block_tables(batch, inputs);
   staging_.clear();
   for_each_fixed_array(batch, inputs,

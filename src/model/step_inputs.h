@@ -37,6 +37,8 @@ struct StepInputs {
   std::span<const int32_t> logit_ids;
   RowInputs logit_row_set;
   std::array<TableInputs, kNumAttentionKinds> tables;
+  // No row sees more keys in layers of each kind: a power of two, so that few values occur.
+  std::array<int64_t, kNumAttentionKinds> most_keys{};
 
   int64_t num_tokens() const { return static_cast<int64_t>(ids.size()); }
 };

@@ -34,7 +34,8 @@ Rows make_rows(const Context& ctx, const Model& model, const StepInputs& inputs,
     rows.rope[i] = ops::rope_table(ctx, set.positions, model.inverse_frequencies(kind));
     rows.keys[i] = {set.key_begin[i].data(),   set.key_end[i].data(),
                     set.sequence.data(),       tables.table_offset.data(),
-                    tables.table_first.data(), tables.block_table.data()};
+                    tables.table_first.data(), tables.block_table.data(),
+                    inputs.most_keys[i]};
   }
   return rows;
 }

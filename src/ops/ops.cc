@@ -244,7 +244,8 @@ View attention(const Context& ctx, View q, const kernels::KvLayer& cache, const 
           .table_first = keys.table_first,
           .block_table = keys.block_table,
           .tokens = q.shape[0],
-          .q_heads = q.shape[1]});
+          .q_heads = q.shape[1],
+          .most_keys = keys.most_keys});
   return out;
 }
 

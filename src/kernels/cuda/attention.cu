@@ -10,7 +10,8 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kKeys = 4;  // a warp's keys at once: their loads and sums overlap
 constexpr int kMostPieces = 64;
-constexpr int kLeastKeys = kWarps * kKeys;  // of a piece: one turn of every warp
+constexpr int kTurn = kWarps * kKeys;
+constexpr int kLeastKeys = 4 * kTurn;  // of a piece: fewer cost as much to add up as to read
 constexpr int kMostShared = 80 << 10;
 constexpr float kNone = -INFINITY;
 
@@ -101,7 +102,8 @@ __device__ void share_weights(float* maxima, float* totals) {
 
 // Lane l holds elements l, l + 32, … of a head: kPerLane of them cover head_dim.
 template <int kPerLane, int kGroup>
-__global__ void __launch_bounds__(kWarps* kWarp) attention_kernel(Launch launch) {
+__global__ void __launch_bounds__(kWarps* kWarp, kPerLane <= 8 ? 2 : 1)
+    attention_kernel(Launch launch) {
   const AttentionArgs& a = launch.args;
   // [kGroup][dim] queries, [kGroup][kWarps][dim] sums, [kGroup][kWarps] maxima, [kGroup][kWarps +
   // 2] totals
@@ -135,7 +137,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) attention_kernel(Launch launch)
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) sum[g][i] = 0;
   }
-  for (int first = piece.begin + warp * kKeys; first < piece.end; first += kLeastKeys) {
+  for (int first = piece.begin + warp * kKeys; first < piece.end; first += kTurn) {
     int64_t at[kKeys];
 #pragma unroll
     for (int n = 0; n < kKeys; ++n)  // a key too many counts nothing below
@@ -230,6 +232,12 @@ __global__ void __launch_bounds__(kWarps* kWarp) attention_kernel(Launch launch)
   add_up(pieces, out, piece.count, dim, kGroup);
 }
 
+unsigned most_pieces(int64_t most_keys) {
+  if (most_keys == 0) return kMostPieces;
+  return static_cast<unsigned>(
+      std::min<int64_t>(kMostPieces, ceil_div<int64_t>(most_keys, kLeastKeys)));
+}
+
 template <int kPerLane, int kGroup>
 void run(Queue queue, const AttentionArgs& a) {
   const int64_t dim = a.cache.head_dim;
@@ -245,7 +253,7 @@ void run(Queue queue, const AttentionArgs& a) {
       std::min(static_cast<int64_t>(kFreeScratchBytes) / row_bytes,
                static_cast<int64_t>(kCounterBytes / sizeof(unsigned)) / a.q_heads);
   for (int64_t row = 0; row < a.tokens; row += rows_at_once) {
-    const dim3 grid(static_cast<unsigned>(a.q_heads / kGroup), kMostPieces,
+    const dim3 grid(static_cast<unsigned>(a.q_heads / kGroup), most_pieces(a.most_keys),
                     static_cast<unsigned>(std::min(rows_at_once, a.tokens - row)));
     launch(queue, grid, kWarps * kWarp, shared_bytes, attention_kernel<kPerLane, kGroup>,
            Launch{a, row, counters(queue), reinterpret_cast<float*>(free_scratch(queue))});
@@ -255,13 +263,14 @@ void run(Queue queue, const AttentionArgs& a) {
 // As many query heads at once as their sums leave registers for.
 template <int kPerLane>
 void run_group(Queue queue, const AttentionArgs& a) {
-  constexpr int kMost = kPerLane <= 8 ? 8 : 64 / kPerLane;
+  constexpr int kMost = kPerLane <= 4 ? 8 : 32 / kPerLane;
   const int64_t group = a.q_heads / a.cache.heads;
   if constexpr (kMost >= 8)
     if (group % 8 == 0) return run<kPerLane, 8>(queue, a);
   if constexpr (kMost >= 4)
     if (group % 4 == 0) return run<kPerLane, 4>(queue, a);
-  if (group % 2 == 0) return run<kPerLane, 2>(queue, a);
+  if constexpr (kMost >= 2)
+    if (group % 2 == 0) return run<kPerLane, 2>(queue, a);
   run<kPerLane, 1>(queue, a);
 }
 

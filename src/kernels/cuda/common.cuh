@@ -20,7 +20,7 @@ constexpr int kWarp = 32;
 // A queue's scratch memory: counters that every kernel leaves at zero, then room whose contents end
 // with the kernels of one entry.
 constexpr size_t kCounterBytes = 64 << 10;
-constexpr size_t kFreeScratchBytes = 64 << 20;
+constexpr size_t kFreeScratchBytes = 96 << 20;
 inline unsigned* counters(Queue queue) { return static_cast<unsigned*>(queue.scratch); }
 inline std::byte* free_scratch(Queue queue) {
   return static_cast<std::byte*>(queue.scratch) + kCounterBytes;

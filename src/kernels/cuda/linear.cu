@@ -1,8 +1,10 @@
-// Linear layers in float32: one to eight warps per weight row, up to eight rows of activations. One
-// launch covers up to three weights of one input, or a gate and what it multiplies.
+// Linear layers in float32. With few rows of activations: one to eight warps per weight row, and
+// one launch for up to three weights of one input, or a gate and what it multiplies. With more:
+// products.cu.
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
+#include "kernels/cuda/products.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {
@@ -44,8 +46,6 @@ struct Launch {
   const float* multiplier;  // of a gated part without `up`
   int64_t multiplier_stride;
 };
-
-enum class Form { kPlain, kGated, kMultiplied };
 
 // sum[0] becomes the sum over the warps that share a row, in their order, in the first of them.
 template <int kTokens, int kRows>
@@ -126,9 +126,31 @@ void run(Queue queue, Launch<T> a) {
     launch(queue, grid(8), kWarps * kWarp, 0, linear_kernel<8, kForm, T>, a);
 }
 
+// Calls f(first token, number of tokens) for as many rows of x [tokens, depth] as can be split at
+// once.
+template <typename F>
+void for_split(Queue queue, const float* x, int64_t tokens, int64_t depth, F&& f) {
+  for (int64_t first = 0; first < tokens; first += most_tokens(depth)) {
+    const int64_t count = std::min(most_tokens(depth), tokens - first);
+    split(queue, x + first * depth, count, depth);
+    f(first, count);
+  }
+}
+
+bool can_multiply_all(const LinearGroupArgs& a) {
+  for (int i = 0; i < a.count; ++i)
+    if (!can_multiply(a.weight[i], a.tokens)) return false;
+  return true;
+}
+
 }  // namespace
 
 void linear_group(Queue queue, const LinearGroupArgs& a) {
+  if (can_multiply_all(a))
+    return for_split(queue, a.x, a.tokens, a.weight[0].cols, [&](int64_t first, int64_t count) {
+      for (int i = 0; i < a.count; ++i)
+        multiply(queue, Form::kPlain, a.weight[i], count, a.out[i] + first * a.weight[i].rows);
+    });
   dispatch(a.weight[0], [&]<typename T>(const T*) {
     Launch<T> launch{};
     launch.x = a.x;
@@ -148,6 +170,15 @@ void linear(Queue queue, const LinearArgs& a) {
 }
 
 void gated_linear(Queue queue, const GatedLinearArgs& a) {
+  if (can_multiply(a.gate, a.tokens) && (!a.up || can_multiply(a.up, a.tokens)))
+    return for_split(queue, a.x, a.tokens, a.gate.cols, [&](int64_t first, int64_t count) {
+      float* const out = a.out + first * a.gate.rows;
+      if (!a.up)
+        return multiply(queue, Form::kMultiplied, a.gate, count, out,
+                        a.multiplier + first * a.multiplier_stride, a.multiplier_stride);
+      multiply(queue, Form::kPlain, a.gate, count, out);
+      multiply(queue, Form::kGated, a.up, count, out);
+    });
   dispatch(a.gate, [&]<typename T>(const T* gate) {
     Launch<T> launch{};
     launch.x = a.x;

@@ -22,8 +22,9 @@ __device__ inline float4 load_weight(const float* weight, int64_t vector) {
   return __ldg(reinterpret_cast<const float4*>(weight) + vector);
 }
 
-// A null `x` is none: a norm alone. A row is read once and stays in registers: thread t of a block holds the vectors t, t +
-// blockDim.x, … of four elements each. The weights are read before the row is there.
+// A null `x` is none: a norm alone. A row is read once and stays in registers: thread t of a block
+// holds the vectors t, t + blockDim.x, … of four elements each. The weights are read before the row
+// is there.
 template <int kVectors>
 __global__ void __launch_bounds__(1024) add_normed_kernel(AddNormedArgs a) {
   __shared__ float scratch[kWarp];

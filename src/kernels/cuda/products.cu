@@ -1,7 +1,7 @@
 // Products with many rows of activations on tensor cores, in float32 all the same: a float32 number
 // is the sum of three bfloat16 numbers, and tensor cores add products of bfloat16 numbers up in
-// float32. Weights in bfloat16 are taken as they are. Two numbers would do most of the work of three
-// in less time, at four times the error (docs/performance).
+// float32. Weights in bfloat16 are taken as they are. Two numbers would do most of the work of
+// three in less time, at four times the error (docs/performance).
 
 #include "kernels/cuda/products.cuh"
 

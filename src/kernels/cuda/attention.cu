@@ -7,11 +7,9 @@
 namespace gemma4::kernels::cuda {
 namespace {
 
-constexpr int kWarps = 8;
 constexpr int kKeys = 4;  // a warp's keys at once: their loads and sums overlap
 constexpr int kMostPieces = 64;
-constexpr int kTurn = kWarps * kKeys;
-constexpr int kLeastKeys = 4 * kTurn;  // of a piece: fewer cost as much to add up as to read
+constexpr int kLeastKeys = 128;  // of a piece: fewer cost as much to add up as to read
 constexpr int kMostShared = 80 << 10;
 constexpr float kNone = -INFINITY;
 
@@ -82,7 +80,7 @@ __device__ inline void load_rows(const float* cache, const int64_t (&at)[kKeys],
 
 // Adds the warps' results up, in their order, into shared memory that holds, for each head:
 // kWarps maxima, totals and dim sums. -> maximum and total; the factors replace the maxima.
-template <int kGroup>
+template <int kGroup, int kWarps>
 __device__ void share_weights(float* maxima, float* totals) {
   if (threadIdx.x < kGroup) {
     float* max = maxima + threadIdx.x * kWarps;
@@ -100,10 +98,15 @@ __device__ void share_weights(float* maxima, float* totals) {
   __syncthreads();
 }
 
+// As many warps as registers allow: the fewer turns a piece takes, the less is waited.
+template <int kPerLane>
+constexpr int kWarpsFor = kPerLane <= 8 ? 16 : 8;
+
 // Lane l holds elements l, l + 32, … of a head: kPerLane of them cover head_dim.
 template <int kPerLane, int kGroup>
-__global__ void __launch_bounds__(kWarps* kWarp, kPerLane <= 8 ? 2 : 1)
-    attention_kernel(Launch launch) {
+__global__ void __launch_bounds__(kWarpsFor<kPerLane>* kWarp) attention_kernel(Launch launch) {
+  constexpr int kWarps = kWarpsFor<kPerLane>;
+  constexpr int kTurn = kWarps * kKeys;
   const AttentionArgs& a = launch.args;
   // [kGroup][dim] queries, [kGroup][kWarps][dim] sums, [kGroup][kWarps] maxima, [kGroup][kWarps +
   // 2] totals
@@ -197,7 +200,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, kPerLane <= 8 ? 2 : 1)
     }
   }
   __syncthreads();
-  share_weights<kGroup>(maxima, totals);
+  share_weights<kGroup, kWarps>(maxima, totals);
   float* pieces = launch.pieces + (static_cast<int64_t>(blockIdx.z) * a.q_heads + head) *
                                       kMostPieces * piece_floats(dim);
   float* out = a.out + (row * a.q_heads + head) * dim;
@@ -240,6 +243,7 @@ unsigned most_pieces(int64_t most_keys) {
 
 template <int kPerLane, int kGroup>
 void run(Queue queue, const AttentionArgs& a) {
+  constexpr int kWarps = kWarpsFor<kPerLane>;
   const int64_t dim = a.cache.head_dim;
   const size_t shared_bytes =
       static_cast<size_t>(kGroup * ((kWarps + 1) * dim + 2 * kWarps + 2)) * sizeof(float);

@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
+#include <new>
 #include <random>
 
 namespace gemma4::engine {
@@ -129,6 +131,76 @@ TEST(Engine, GenerationStopsAtTheFirstStopToken) {
   EXPECT_EQ(outcome.last, ids[20]);
   EXPECT_EQ(outcome.tokens, static_cast<int64_t>(first) + 1);
   EXPECT_EQ(name_of(outcome.reason), "stop");
+}
+
+// A card as the engine sees it, made of ordinary memory: everything has to be copied there and
+// back, and it finds the best logits of each row itself.
+class Card : public kernels::Device {
+ public:
+  Card() : table_(kernels::all_cpu_tables().front()) {
+    table_.best_logits = kernels::reference_table().best_logits;
+  }
+  std::string name() const override { return "a card for tests"; }
+  int num_threads() const override { return 0; }
+  const kernels::Table& table() const override { return table_; }
+  kernels::Queue queue() override { return {.pool = &pool_}; }
+  bool is_host() const override { return false; }
+  uint64_t available_bytes() const override { return 0; }
+  void upload(void* target, const void* source, size_t bytes) override {
+    if (bytes > 0) std::memcpy(target, source, bytes);
+  }
+  void copy(void* target, const void* source, size_t bytes) override {
+    upload(target, source, bytes);
+  }
+  void download(void* target, const void* source, size_t bytes) override {
+    upload(target, source, bytes);
+    downloaded += bytes;
+  }
+  Status finish() override { return {}; }
+
+  size_t downloaded = 0;
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  std::byte* allocate_bytes(size_t bytes) override { return new (kAlignment) std::byte[bytes]; }
+  void free(std::byte* memory) override { ::operator delete[](memory, kAlignment); }
+
+  kernels::Table table_;
+  ThreadPool pool_{2};
+};
+
+std::vector<int32_t> generated(const std::shared_ptr<kernels::Device>& device,
+                               const SamplingParams& sampling) {
+  const auto model = std::make_shared<const Model>(
+      Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/tiny-e", device).value());
+  const auto engine =
+      Engine::create(model, {.context_tokens = 200, .max_sequences = 2, .cpu = {.num_threads = 2}})
+          .value();
+  const SequenceId first =
+      engine->submit({.prompt = prompt(20), .max_tokens = 40, .sampling = sampling}).value();
+  engine->submit({.prompt = prompt(7), .max_tokens = 40, .sampling = sampling}).value();
+  std::vector<int32_t> ids;
+  while (engine->has_work())
+    for (const Event& event : engine->step().value())
+      if (event.sequence == first) ids.push_back(event.token->id);
+  return ids;
+}
+
+TEST(Engine, ACardGivesTheTokensOfTheCpu) {
+  constexpr size_t kRowBytes = 512 * sizeof(float);  // of logits of this model
+  for (const SamplingParams& sampling :
+       {SamplingParams{.temperature = 0}, SamplingParams{.top_k = 64, .seed = 5},
+        SamplingParams{.temperature = 0, .suppress_tokens = {5, 6, 7}}}) {
+    const auto card = std::make_shared<Card>();
+    EXPECT_EQ(generated(card, sampling), generated(nullptr, sampling));
+    EXPECT_LT(card->downloaded, 2 * 40 * kRowBytes) << "the best logits decided";
+  }
+  for (const SamplingParams& sampling :
+       {SamplingParams{.top_k = 0, .seed = 6}, SamplingParams{.repetition_penalty = 1.5f}}) {
+    const auto card = std::make_shared<Card>();
+    EXPECT_EQ(generated(card, sampling), generated(nullptr, sampling));
+    EXPECT_GE(card->downloaded, 2 * 40 * kRowBytes) << "whole rows were needed";
+  }
 }
 
 TEST(Engine, CancelledRequestsEndOnceWithoutAToken) {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -123,6 +124,26 @@ TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
   EXPECT_EQ(std::memcmp(cached.k, cached_by_parts.k, 64 * 4 * 4), 0);
   EXPECT_EQ(std::memcmp(cached.v, cached_by_parts.v, 64 * 4 * 4), 0);
   EXPECT_NE(cached.k[5 * 4], 5 * 4 + 1) << "nothing was stored";
+}
+
+TEST_F(Ops, BestLogitsAreSortedAndEndWithNothing) {
+  const View logits = floats({2, 5});
+  const float values[] = {1, 3, NAN, 3, -2, 0, -0.0f, 7, 7, -INFINITY};
+  std::copy(values, values + 10, logits.f32());
+  const auto best = best_logits(ctx_, logits);
+  ASSERT_EQ(static_cast<int64_t>(best.size()), 2 * kernels::BestLogitsArgs::kCount);
+  const auto ids = [&](size_t first) {
+    std::vector<int32_t> out;
+    for (size_t i = first; i < first + 6; ++i) out.push_back(best[i].id);
+    return out;
+  };
+  EXPECT_EQ(ids(0), (std::vector<int32_t>{1, 3, 0, 4, 2, -1}));
+  EXPECT_EQ(ids(kernels::BestLogitsArgs::kCount), (std::vector<int32_t>{2, 3, 0, 1, 4, -1}));
+  kernels::Table without = kernels::reference_table();
+  without.best_logits = nullptr;
+  Context other = ctx_;
+  other.kernels = &without;
+  EXPECT_TRUE(best_logits(other, logits).empty());
 }
 
 TEST_F(Ops, WeightsOfDifferentTypesAreNotGrouped) {

@@ -1,4 +1,4 @@
-// What the tests of this folder share: a recogniser that is slow and obviously right.
+// What the tests of this folder share: a recogniser that is slow and obviously right, and patience.
 #pragma once
 
 #include <set>
@@ -11,6 +11,18 @@
 #include "constrain/grammar.h"
 
 namespace gemma4::constrain {
+
+// Seconds that something may take which takes `seconds` on a slow machine: sanitizers cost more.
+constexpr double time_limit(double seconds) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 15 * seconds;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return 15 * seconds;
+#endif
+#endif
+  return seconds;
+}
 
 // Keeps all stacks as plain vectors, frame by frame, with nothing shared and nothing remembered.
 class NaiveMatcher {

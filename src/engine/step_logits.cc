@@ -7,8 +7,10 @@ Result<StepLogits> StepLogits::read(kernels::Device& device, View logits,
   StepLogits step;
   step.device_ = &device;
   step.logits_ = logits;
-  step.best_.resize(best.size());
-  device.download(step.best_.data(), best.data(), best.size_bytes());
+  if (!best.empty()) {
+    step.best_.resize(best.size());
+    device.download(step.best_.data(), best.data(), best.size_bytes());
+  }
   G4_RETURN_IF_ERROR(device.finish());
   return step;
 }

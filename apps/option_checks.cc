@@ -78,4 +78,8 @@ CLI::Validator utf8_text() {
                    "UTF-8 text");
 }
 
+CLI::Validator not_empty() {
+  return accept_if([](const std::string& value) { return !value.empty(); }, "more than nothing");
+}
+
 }  // namespace gemma4::apps

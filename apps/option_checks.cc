@@ -79,7 +79,11 @@ CLI::Validator utf8_text() {
 }
 
 CLI::Validator not_empty() {
-  return accept_if([](const std::string& value) { return !value.empty(); }, "more than nothing");
+  return CLI::Validator(
+      [](const std::string& value) {
+        return std::string(value.empty() ? "must not be empty" : "");
+      },
+      "");
 }
 
 }  // namespace gemma4::apps

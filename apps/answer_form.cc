@@ -1,7 +1,8 @@
 #include "apps/answer_form.h"
 
 #include <CLI/CLI.hpp>
-#include <limits>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "apps/option_checks.h"
@@ -10,7 +11,6 @@
 #include "constrain/answer_constraint.h"
 #include "constrain/call_grammar.h"
 #include "constrain/ebnf.h"
-#include "constrain/grammar_cache.h"
 #include "constrain/schema_grammar.h"
 #include "io/mapped_file.h"
 
@@ -18,7 +18,6 @@ namespace gemma4::apps {
 
 using constrain::AnswerConstraint;
 using constrain::AnswerOptions;
-using constrain::GrammarCache;
 
 namespace {
 
@@ -33,6 +32,8 @@ Result<json::Value> read_json(const std::string& path) {
 
 Result<json::Value::Array> read_tools(const std::string& path) {
   G4_ASSIGN_OR_RETURN(const json::Value value, read_json(path));
+  if (!value.is_array())
+    return Error{ErrorCode::kInvalidArgument, path + ": expected a list of tools, [...]"};
   auto tools = chat::parse_tools(value, chat::Dialect::kOpenAi);
   if (!tools.ok()) return tools.error().with_context(path);
   if (tools.value().empty())
@@ -45,62 +46,72 @@ constrain::Tool tool_of(const json::Value& declaration) {
   return {.name = function.find("name")->as_string(), .parameters = function.find("parameters")};
 }
 
+// --tool-choice, read.
+struct ToolChoice {
+  enum class Kind { kAuto, kNone, kRequired, kNamed };
+  Kind kind;
+  std::string name = {};
+};
+
+// A tool may be called like one of the words: "name:auto" is that tool. Names hold no colons.
+ToolChoice parse_choice(std::string_view text) {
+  constexpr std::string_view kName = "name:";
+  if (text == "auto") return {ToolChoice::Kind::kAuto};
+  if (text == "none") return {ToolChoice::Kind::kNone};
+  if (text == "required") return {ToolChoice::Kind::kRequired};
+  if (text.starts_with(kName)) text.remove_prefix(kName.size());
+  return {ToolChoice::Kind::kNamed, std::string(text)};
+}
+
 // Those that the choice leaves: one by its name, or all.
 Result<std::vector<constrain::Tool>> choose(const json::Value::Array& tools,
-                                            const std::string& choice) {
+                                            const ToolChoice& choice) {
   std::vector<constrain::Tool> chosen;
   std::string names;
   for (const json::Value& declaration : tools) {
     const constrain::Tool tool = tool_of(declaration);
     names += (names.empty() ? "" : ", ") + tool.name;
-    if (choice == "auto" || choice == "required" || choice == tool.name) chosen.push_back(tool);
+    if (choice.kind != ToolChoice::Kind::kNamed || choice.name == tool.name) chosen.push_back(tool);
   }
   if (chosen.empty())
-    return Error{
-        ErrorCode::kInvalidArgument,
-        str_cat("--tool-choice ", choice, ": must be auto, none, required, or one of ", names)};
+    return Error{ErrorCode::kInvalidArgument,
+                 str_cat("--tool-choice ", choice.name,
+                         ": must be auto, none, required, or one of ", names)};
   return chosen;
 }
 
-using Outcome = GrammarCache::Outcome;
+using CompileResult = Result<std::shared_ptr<const constrain::CompiledGrammar>>;
+
+// Errors name where the grammar is from.
+CompileResult compile(Result<std::shared_ptr<const constrain::Grammar>> grammar,
+                      const std::string& origin) {
+  if (!grammar.ok()) return grammar.error().with_context(origin);
+  return CompileResult(
+      std::make_shared<const constrain::CompiledGrammar>(std::move(grammar).value()));
+}
 
 // What the calls of an answer may be.
-Outcome compile_calls(const AnswerArguments& arguments, const json::Value::Array& tools,
-                      const constrain::ControlTokens& tokens, GrammarCache& grammars) {
-  G4_ASSIGN_OR_RETURN(const auto chosen, choose(tools, arguments.tool_choice));
+CompileResult compile_calls(const AnswerArguments& arguments, const json::Value::Array& tools,
+                            const ToolChoice& choice, const constrain::ControlTokens& tokens) {
+  G4_ASSIGN_OR_RETURN(const auto chosen, choose(tools, choice));
   const auto count =
       arguments.one_call ? constrain::CallCount::kOne : constrain::CallCount::kOneOrMore;
-  const std::string kind =
-      str_cat(arguments.one_call ? "call" : "calls", " with choice ", arguments.tool_choice);
-  auto grammar = grammars.get(kind, json::dump(tools),
-                              [&] { return grammar_of_calls(chosen, tokens, count); });
-  return grammar.ok() ? grammar : grammar.error().with_context(arguments.tools);
-}
-
-Outcome compile_schema(const std::string& path, GrammarCache& grammars) {
-  G4_ASSIGN_OR_RETURN(const json::Value schema, read_json(path));
-  auto grammar = grammars.get("schema", json::dump(schema),
-                              [&] { return constrain::grammar_of_schema(schema, {}); });
-  return grammar.ok() ? grammar : grammar.error().with_context(path);
-}
-
-Outcome compile_ebnf(const std::string& path, GrammarCache& grammars) {
-  G4_ASSIGN_OR_RETURN(const std::string text, io::read_file(path, kMaxFileBytes));
-  auto grammar = grammars.get("ebnf", text, [&] { return constrain::grammar_of_ebnf(text); });
-  return grammar.ok() ? grammar : grammar.error().with_context(path);
-}
-
-Outcome compile_regex(const std::string& regex, GrammarCache& grammars) {
-  auto grammar = grammars.get("regex", regex, [&] { return constrain::grammar_of_regex(regex); });
-  return grammar.ok() ? grammar : grammar.error().with_context("--regex");
+  return compile(grammar_of_calls(chosen, tokens, count), arguments.tools);
 }
 
 // What the content of an answer may be; null: any text.
-Outcome compile_content(const AnswerArguments& arguments, GrammarCache& grammars) {
-  if (!arguments.schema.empty()) return compile_schema(arguments.schema, grammars);
-  if (!arguments.grammar.empty()) return compile_ebnf(arguments.grammar, grammars);
-  if (!arguments.regex.empty()) return compile_regex(arguments.regex, grammars);
-  return Outcome(nullptr);
+CompileResult compile_content(const AnswerArguments& arguments) {
+  if (!arguments.schema.empty()) {
+    G4_ASSIGN_OR_RETURN(const json::Value schema, read_json(arguments.schema));
+    return compile(constrain::grammar_of_schema(schema, {}), arguments.schema);
+  }
+  if (!arguments.grammar.empty()) {
+    G4_ASSIGN_OR_RETURN(const std::string text, io::read_file(arguments.grammar, kMaxFileBytes));
+    return compile(constrain::grammar_of_ebnf(text), arguments.grammar);
+  }
+  if (!arguments.regex.empty())
+    return compile(constrain::grammar_of_regex(arguments.regex), "--regex");
+  return CompileResult(nullptr);
 }
 
 }  // namespace
@@ -112,11 +123,13 @@ struct AnswerForm::Compiled {
 };
 
 void add_answer_arguments(CLI::App& command, AnswerArguments& arguments) {
-  auto* tools = command.add_option(
-      "--tools", arguments.tools, "Tools that may be called: a JSON file as the OpenAI API has it");
+  auto* tools =
+      command.add_option("--tools", arguments.tools,
+                         "Tools that may be called: a JSON file, a list as the OpenAI API has it");
   command
       .add_option("--tool-choice", arguments.tool_choice,
-                  "auto, none, required (at least one call), or the name of the tool to call")
+                  "auto, none, required (at least one call), or the name of the tool to call "
+                  "(name:auto for a tool of that name)")
       ->capture_default_str()
       ->needs(tools);
   command.add_flag("--one-call", arguments.one_call, "At most one tool call in an answer")
@@ -128,6 +141,7 @@ void add_answer_arguments(CLI::App& command, AnswerArguments& arguments) {
                                      "The answer follows the EBNF grammar of this file");
   auto* regex = command.add_option("--regex", arguments.regex,
                                    "The answer is a text that this expression matches as a whole");
+  for (CLI::Option* option : {tools, schema, grammar, regex}) option->check(not_empty());
   grammar->excludes(schema);
   regex->excludes(schema)->excludes(grammar);
   auto* think_tokens =
@@ -144,15 +158,16 @@ void add_answer_arguments(CLI::App& command, AnswerArguments& arguments) {
 }
 
 Result<AnswerForm> AnswerForm::load(const AnswerArguments& arguments,
-                                    const text::Tokenizer& tokenizer, GrammarCache& grammars) {
+                                    const text::Tokenizer& tokenizer) {
+  const ToolChoice choice = parse_choice(arguments.tool_choice);
   AnswerForm form;
   if (!arguments.tools.empty()) {
     G4_ASSIGN_OR_RETURN(form.tools_, read_tools(arguments.tools));
-    form.reads_calls_ = arguments.tool_choice != "none";
+    form.reads_calls_ = choice.kind != ToolChoice::Kind::kNone;
     const auto call = tokenizer.added_token(constrain::kCallBegin);
     if (!form.reads_calls_ && call) form.suppressed_.push_back(*call);
   }
-  G4_ASSIGN_OR_RETURN(auto content, compile_content(arguments, grammars));
+  G4_ASSIGN_OR_RETURN(auto content, compile_content(arguments));
   if (!form.reads_calls_ && content == nullptr && !arguments.think_tokens) return form;
 
   auto result = std::make_shared<Compiled>();
@@ -163,8 +178,8 @@ Result<AnswerForm> AnswerForm::load(const AnswerArguments& arguments,
   options.content = std::move(content);
   if (form.reads_calls_) {
     G4_ASSIGN_OR_RETURN(options.calls,
-                        compile_calls(arguments, form.tools_, *result->tokens, grammars));
-    if (arguments.tool_choice != "auto") options.choice = constrain::Calls::kForced;
+                        compile_calls(arguments, form.tools_, choice, *result->tokens));
+    if (choice.kind != ToolChoice::Kind::kAuto) options.choice = constrain::Calls::kForced;
   }
   form.compiled_ = std::move(result);
   return form;

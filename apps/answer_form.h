@@ -16,16 +16,13 @@
 namespace CLI {
 class App;
 }
-namespace gemma4::constrain {
-class GrammarCache;
-}
 
 namespace gemma4::apps {
 
 // --tools, --tool-choice, --one-call, --schema, --grammar, --regex, --think-tokens, --effort
 struct AnswerArguments {
   std::string tools;                 // file; empty: none
-  std::string tool_choice = "auto";  // "auto", "none", "required", or the name of a tool
+  std::string tool_choice = "auto";  // "auto", "none", "required", "NAME" or "name:NAME"
   bool one_call = false;             // at most one call in an answer
   std::string schema;                // file
   std::string grammar;               // file
@@ -45,10 +42,10 @@ struct AnswerStart {
 // Immutable; copies share their tables.
 class AnswerForm {
  public:
-  // Reads what the arguments name and compiles it, unless `grammars` has it already. Errors name
-  // the file, and for a schema the keyword and its place that cannot be enforced.
-  static Result<AnswerForm> load(const AnswerArguments& arguments, const text::Tokenizer& tokenizer,
-                                 constrain::GrammarCache& grammars);
+  // Reads what the arguments name and compiles it. Errors name the file, and for a schema the
+  // keyword and its place that cannot be enforced.
+  static Result<AnswerForm> load(const AnswerArguments& arguments,
+                                 const text::Tokenizer& tokenizer);
 
   // Declarations for the prompt.
   const json::Value::Array& tools() const { return tools_; }

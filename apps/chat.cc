@@ -17,6 +17,7 @@
 #include "apps/json_output.h"
 #include "apps/line_reader.h"
 #include "apps/options.h"
+#include "apps/printable.h"
 #include "apps/tool_loop.h"
 #include "base/strings.h"
 #include "chat/openai_messages.h"
@@ -38,35 +39,44 @@ constexpr const char* kHelp =
     "Ctrl-C stops an answer, or drops the line you are typing.\n";
 
 // Prints an answer as it comes; thoughts are dimmed on a terminal and in brackets elsewhere.
-class AnswerPrinter {
+class AnswerPrinter final : public CallSink {
  public:
   void operator()(const chat::Event& event) {
     if (event.kind == chat::Event::Kind::kReasoning) {
-      if (!in_reasoning_) std::fputs(styled_ ? "\033[2m" : "[thinking: ", stdout);
+      if (!in_reasoning_) print(styled_ ? "\033[2m" : "[thinking: ");
       in_reasoning_ = true;
-      ends_line_ = event.text.ends_with('\n');
     } else {
       close_reasoning();
     }
     switch (event.kind) {
       case chat::Event::Kind::kCallStarted:
-        std::fputs((event.text + "(").c_str(), stdout);
+        end_line();
+        print(event.text + "(");
         break;
       case chat::Event::Kind::kCallFinished:
-        std::fputs(")\n", stdout);
+        print(")\n");
+        break;
+      case chat::Event::Kind::kContent:
+        print(leading_.strip(event.text));
         break;
       default:
-        std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+        print(event.text);
     }
     std::fflush(stdout);
   }
-  void print_result(const std::string& result) {
-    std::printf("%s%s%s\n", styled_ ? "\033[2m" : "= ", result.c_str(), styled_ ? "\033[0m" : "");
+  // The call was shown when the model wrote it.
+  void call_begins(const chat::ToolCall& call) override { running_ = call.name; }
+  void call_ended(const std::string& result) override {
+    const std::string line = running_ + " = " + one_line(result);
+    print(styled_ ? "\033[2m" + line + "\033[0m\n" : line + "\n");
     std::fflush(stdout);
+    leading_.begin();
   }
+  // With an empty line below.
   void finish() {
     close_reasoning();
-    std::fputs("\n\n", stdout);
+    end_line();
+    print("\n");
     std::fflush(stdout);
   }
 
@@ -74,13 +84,22 @@ class AnswerPrinter {
   void close_reasoning() {
     if (!in_reasoning_) return;
     in_reasoning_ = false;
-    std::fputs(styled_ ? "\033[0m" : "]", stdout);
-    std::fputs(ends_line_ && styled_ ? "\n" : "\n\n", stdout);
+    print(styled_ ? (ends_line_ ? "\033[0m\n" : "\033[0m\n\n") : "]\n\n");
+  }
+  void end_line() {
+    if (!ends_line_) print("\n");
+  }
+  void print(std::string_view text) {
+    if (text.empty()) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    ends_line_ = text.ends_with('\n');
   }
 
   const bool styled_ = isatty(STDOUT_FILENO) == 1;
   bool in_reasoning_ = false;
-  bool ends_line_ = false;
+  bool ends_line_ = true;
+  LeadingSpace leading_;
+  std::string running_;  // the tool
 };
 
 Status save(const Conversation& conversation, const std::string& path) {
@@ -121,9 +140,9 @@ class Chat {
  private:
   // A question, or the result of a call. False: leave.
   bool take(const std::string& line) {
-    if (open_calls().empty()) return answer(line);
-    results_.push_back(line);
-    if (results_.size() == open_calls().size()) return answer(line);
+    const size_t num_calls = conversation_.open_calls().size();
+    if (num_calls > 0) results_.push_back(line);
+    if (results_.size() == num_calls) return answer(line);
     ask_for_result();
     return true;
   }
@@ -134,18 +153,27 @@ class Chat {
     AnswerPrinter printer;
     const auto answer = respond(question, printer, [&] { return interrupt.interrupted(); });
     printer.finish();
-    if (!answer.ok()) {
-      fail(answer.error());
-      std::fprintf(stderr, "/new starts a new conversation\n\n");
-      return true;
-    }
-    last_ = answer.value().stats;
-    if (answer.value().error) fail(answer.value().error->with_context("the answer breaks off"));
-    if (answer.value().finish == engine::FinishReason::kLength)
-      std::printf("(cut: the context or --max-tokens is reached; /new starts afresh)\n\n");
-    if (answer.value().finish == engine::FinishReason::kCancelled) std::printf("(stopped)\n\n");
+    answer.ok() ? report(answer.value()) : report(answer.error());
     ask_for_result();
     return !interrupt.terminated();
+  }
+
+  void report(const Answer& answer) {
+    last_ = answer.stats;
+    if (answer.error) fail(answer.error->with_context("the answer breaks off"));
+    if (answer.finish == engine::FinishReason::kLength)
+      std::printf("(cut: the context or --max-tokens is reached; /new starts afresh)\n\n");
+    if (answer.finish == engine::FinishReason::kCancelled) std::printf("(stopped)\n\n");
+  }
+
+  static void report(const Error& error) {
+    if (error.code == ErrorCode::kCancelled) {  // while a tool ran
+      std::printf("(stopped)\n\n");
+      return;
+    }
+    fail(error);
+    const bool too_long = error.code == ErrorCode::kInvalidArgument;  // the conversation
+    std::fputs(too_long ? "/new starts a new conversation\n\n" : "\n", stderr);
   }
 
   // The answer to a question, or to the results that `line` completes.
@@ -153,25 +181,15 @@ class Chat {
                          const StopQuestion& stop) {
     const AnswerSink sink = std::ref(printer);
     Result<Answer> answer =
-        open_calls().empty() ? conversation_.ask(line, sink, stop)
-                             : conversation_.answer_calls(std::exchange(results_, {}), sink, stop);
+        results_.empty() ? conversation_.ask(line, sink, stop)
+                         : conversation_.answer_calls(std::exchange(results_, {}), sink, stop);
     if (!answer.ok()) return answer;
-    return run_calls(
-        conversation_, std::move(answer).value(), tool_loop_,
-        [&](const chat::ToolCall&, const std::string& result) { printer.print_result(result); },
-        sink, stop);
-  }
-
-  // Calls of the last answer that nobody has answered yet.
-  const std::vector<chat::ToolCall>& open_calls() const {
-    static const std::vector<chat::ToolCall> kNone;
-    const auto& messages = conversation_.messages();
-    return messages.empty() ? kNone : messages.back().tool_calls;
+    return run_calls(conversation_, std::move(answer).value(), tool_loop_, printer, sink, stop);
   }
 
   // Without a program that runs them, the results of calls are typed, one line each.
   void ask_for_result() const {
-    const auto& calls = open_calls();
+    const auto& calls = conversation_.open_calls();
     if (results_.size() < calls.size())
       std::printf("(type the result of %s)\n\n", calls[results_.size()].name.c_str());
   }
@@ -240,6 +258,7 @@ struct Arguments {
 
 Status run(const Arguments& all) {
   const ConversationArguments& arguments = all.conversation;
+  G4_RETURN_IF_ERROR(check_tool_loop(all.tool_loop));
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments));
   const engine::Engine& engine = conversation->engine();
   std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",

@@ -10,7 +10,6 @@
 #include "base/strings.h"
 #include "chat/effort.h"
 #include "chat/tokens.h"
-#include "constrain/grammar_cache.h"
 
 namespace gemma4::apps {
 namespace {
@@ -21,7 +20,32 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// The messages that give `results` to the first of `calls`, and `rest` to the others.
+void add_results(const std::vector<chat::ToolCall>& calls, const std::vector<std::string>& results,
+                 const std::string& rest, std::vector<chat::Message>& messages) {
+  for (size_t i = 0; i < calls.size(); ++i)
+    messages.push_back({.role = "tool",
+                        .content = i < results.size() ? results[i] : rest,
+                        .tool_call_id = calls[i].id});
+}
+
 }  // namespace
+
+double AnswerStats::tokens_per_second() const {
+  // The first token of an answer is the prompt's work.
+  const int64_t generated = completion_tokens - num_answers;
+  return generate_seconds > 0 && generated > 0 ? static_cast<double>(generated) / generate_seconds
+                                               : 0;
+}
+
+AnswerStats& AnswerStats::operator+=(const AnswerStats& next) {
+  prompt_tokens += next.prompt_tokens;
+  reused_tokens += next.reused_tokens;
+  completion_tokens += next.completion_tokens;
+  generate_seconds += next.generate_seconds;
+  num_answers += next.num_answers;
+  return *this;
+}
 
 Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments arguments) {
   if (const auto effort = chat::effort_of(arguments.answer.effort)) {
@@ -39,9 +63,7 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
-  constrain::GrammarCache grammars;
-  G4_ASSIGN_OR_RETURN(AnswerForm form,
-                      AnswerForm::load(arguments.answer, *model.tokenizer, grammars));
+  G4_ASSIGN_OR_RETURN(AnswerForm form, AnswerForm::load(arguments.answer, *model.tokenizer));
   sampling.suppress_tokens.insert(sampling.suppress_tokens.end(), form.suppressed().begin(),
                                   form.suppressed().end());
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
@@ -93,13 +115,20 @@ Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink
 
 Result<Answer> Conversation::answer_calls(const std::vector<std::string>& results,
                                           const AnswerSink& sink, const StopQuestion& stop) {
-  G4_CHECK(!messages_.empty());
-  const std::vector<chat::ToolCall>& calls = messages_.back().tool_calls;
-  G4_CHECK_EQ(results.size(), calls.size());
+  G4_CHECK_EQ(results.size(), open_calls().size());
   std::vector<chat::Message> messages = messages_;
-  for (size_t i = 0; i < calls.size(); ++i)
-    messages.push_back({.role = "tool", .content = results[i], .tool_call_id = calls[i].id});
+  add_results(open_calls(), results, "", messages);
   return respond(std::move(messages), sink, stop);
+}
+
+const std::vector<chat::ToolCall>& Conversation::open_calls() const {
+  static const std::vector<chat::ToolCall> kNone;
+  return messages_.empty() ? kNone : messages_.back().tool_calls;
+}
+
+void Conversation::close_calls(const std::vector<std::string>& results, const std::string& rest) {
+  const std::vector<chat::ToolCall> calls = open_calls();
+  add_results(calls, results, rest, messages_);
 }
 
 Result<Answer> Conversation::respond(std::vector<chat::Message> messages, const AnswerSink& sink,

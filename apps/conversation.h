@@ -26,11 +26,11 @@ struct AnswerStats {
   int64_t completion_tokens = 0;  // the stop token counted out
   double prompt_seconds = 0;      // until the first token (ttft)
   double generate_seconds = 0;    // after it
-  double tokens_per_second() const {
-    return generate_seconds > 0 && completion_tokens > 1
-               ? static_cast<double>(completion_tokens - 1) / generate_seconds
-               : 0;
-  }
+  int64_t num_answers = 1;        // that these numbers are of
+
+  double tokens_per_second() const;
+  // Joined with those of the answer that followed: all add up, but prompt_seconds is the first's.
+  AnswerStats& operator+=(const AnswerStats& next);
 };
 
 struct Answer {
@@ -58,6 +58,11 @@ class Conversation {
   // model makes of them. History as with ask().
   Result<Answer> answer_calls(const std::vector<std::string>& results, const AnswerSink& sink,
                               const StopQuestion& stop);
+  // Calls of the last answer that have no results yet.
+  const std::vector<chat::ToolCall>& open_calls() const;
+  // Gives results to the open calls without asking the model, so that a question may follow:
+  // `results` to the first of them, `rest` to the others.
+  void close_calls(const std::vector<std::string>& results, const std::string& rest);
   // Continues `prompt` as raw text, without the chat format and the history; of the form, what is
   // said about the content holds.
   Result<Answer> complete(const std::string& prompt, const AnswerSink& sink,

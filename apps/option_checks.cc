@@ -78,4 +78,12 @@ CLI::Validator utf8_text() {
                    "UTF-8 text");
 }
 
+CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& value) {
+        return std::string(value.empty() ? "must not be empty" : "");
+      },
+      "");
+}
+
 }  // namespace gemma4::apps

@@ -16,5 +16,6 @@ CLI::Validator whole_unsigned();  // any 64-bit number, 0 or more
 CLI::Validator number(const std::string& range, bool (*allowed)(double));
 CLI::Validator one_of(std::vector<std::string> values);
 CLI::Validator utf8_text();
+CLI::Validator not_empty();
 
 }  // namespace gemma4::apps

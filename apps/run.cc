@@ -12,6 +12,7 @@
 #include "apps/interrupt.h"
 #include "apps/json_output.h"
 #include "apps/options.h"
+#include "apps/printable.h"
 #include "apps/prompt_input.h"
 #include "apps/tool_loop.h"
 #include "base/strings.h"
@@ -29,6 +30,16 @@ struct Arguments {
   ConversationArguments conversation;
 };
 
+// The model's messages and the results of its calls.
+json::Value::Array said_since_question(const Conversation& conversation) {
+  json::Value::Array said;
+  for (const chat::Message& message : conversation.messages()) {
+    said.push_back(chat::to_json(message));
+    if (message.role == "user") said.clear();
+  }
+  return said;
+}
+
 void print_json(const Answer& answer, const Conversation& conversation) {
   // As the API has the message; "content" is null when the answer is calls alone.
   nlohmann::ordered_json json =
@@ -40,6 +51,8 @@ void print_json(const Answer& answer, const Conversation& conversation) {
                    {"completion_tokens", answer.stats.completion_tokens}};
   json["timings"] = {{"ttft_ms", 1000 * answer.stats.prompt_seconds},
                      {"tokens_per_second", answer.stats.tokens_per_second()}};
+  if (const json::Value::Array said = said_since_question(conversation); said.size() > 1)
+    json["messages"] = nlohmann::ordered_json::parse(json::dump(said));
   write_json(json);
 }
 
@@ -57,14 +70,14 @@ void print_stats(const Answer& answer, const Conversation& conversation) {
 
 // Streams the answer to stdout; a thought goes to stderr, dimmed on a terminal, so that stdout
 // holds the answer alone. Calls are printed when they are complete.
-class Printer {
+class Printer final : public CallSink {
  public:
   void operator()(const chat::Event& event) {
     if (event.kind == chat::Event::Kind::kReasoning) {
       print_reasoning(event.text);
     } else if (event.kind == chat::Event::Kind::kContent) {
       close_reasoning();
-      print(event.text);
+      print(leading_.strip(event.text));
     }
   }
   // One call on a line of its own, as JSON.
@@ -73,12 +86,16 @@ class Printer {
     const json::Value::Object line = {{"name", call.name}, {"arguments", call.arguments}};
     print(json::dump(line) + "\n");
   }
-  // A call that was run, and the first line of its result, beside the answer.
-  void print_run(const chat::ToolCall& call, const std::string& result) {
+  // What is run goes beside the answer: the call on a line, and when it is done, its result.
+  void call_begins(const chat::ToolCall& call) override {
     close_reasoning();
     end_line();
-    std::fprintf(stderr, "%s(%s) = %s\n", call.name.c_str(), json::dump(call.arguments).c_str(),
-                 result.substr(0, result.find('\n')).c_str());
+    std::fprintf(stderr, "%s(%s)\n", call.name.c_str(),
+                 one_line(json::dump(call.arguments)).c_str());
+  }
+  void call_ended(const std::string& result) override {
+    std::fprintf(stderr, "= %s\n", one_line(result).c_str());
+    leading_.begin();
   }
   // After the last piece: the answer may end within the thought.
   void close_reasoning() {
@@ -113,6 +130,7 @@ class Printer {
   bool thought_ends_line_ = false;
   bool ends_line_ = true;
   bool failed_ = false;
+  LeadingSpace leading_;
 };
 
 Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
@@ -120,25 +138,24 @@ Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
   const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
   if (arguments.raw) return conversation.complete(prompt, sink, stop);
   G4_ASSIGN_OR_RETURN(Answer answer, conversation.ask(prompt, sink, stop));
-  return run_calls(
-      conversation, std::move(answer), arguments.tool_loop,
-      [&](const chat::ToolCall& call, const std::string& result) {
-        printer.print_run(call, result);
-      },
-      sink, stop);
+  return run_calls(conversation, std::move(answer), arguments.tool_loop, printer, sink, stop);
 }
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string prompt, read_prompt(arguments.prompt));
   if (!arguments.raw && prompt.find_first_not_of(" \t\r\n") == prompt.npos)
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty: it holds only white space"};
+  G4_RETURN_IF_ERROR(check_tool_loop(arguments.tool_loop));
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments.conversation));
 
   const InterruptGuard interrupt;
   Printer printer;
   const StopQuestion stop = [&] { return interrupt.interrupted() || printer.failed(); };
-  G4_ASSIGN_OR_RETURN(const Answer answer,
-                      converse(arguments, prompt, *conversation, printer, stop));
+  const Result<Answer> outcome = converse(arguments, prompt, *conversation, printer, stop);
+  // Interrupted in a tool, when the terminal has shown ^C and stayed on its line.
+  if (!outcome.ok() && interrupt.interrupted() && isatty(STDERR_FILENO) == 1)
+    std::fputs("\n", stderr);
+  G4_ASSIGN_OR_RETURN(const Answer answer, outcome);
   printer.close_reasoning();
   if (arguments.json) {
     print_json(answer, *conversation);
@@ -152,7 +169,8 @@ Status run(const Arguments& arguments) {
   if (arguments.conversation.engine.verbose) print_stats(answer, *conversation);
   if (answer.finish == engine::FinishReason::kLength && !arguments.json)
     std::fprintf(
-        stderr, "gemma4: the answer was cut at %lld tokens; raise --max-tokens or --ctx for more\n",
+        stderr,
+        "gemma4: the answer was cut after %lld tokens; raise --max-tokens or --ctx for more\n",
         static_cast<long long>(answer.stats.completion_tokens));
   if (answer.finish == engine::FinishReason::kCancelled)
     return Error{ErrorCode::kCancelled, "interrupted"};
@@ -181,6 +199,7 @@ Command add_run(CLI::App& app) {
   add_engine_arguments(*command, arguments->conversation.engine);
   for (const char* of_chat : {"--system", "--think", "--think-tokens", "--effort", "--tools"})
     raw->excludes(of_chat);
+  command->get_option("--think-tokens")->needs("--think");
   return [arguments] { return exit_code(run(*arguments)); };
 }
 

@@ -45,6 +45,16 @@ TEST(Form, WhatCannotBeEnforcedIsRefusedByName) {
   expect_failed(answer({"--grammar", path}), "other");
 }
 
+TEST(Form, AnEmptyValueIsNotNone) {
+  for (const char* option : {"--schema", "--grammar", "--regex", "--tools"})
+    expect_bad_usage(answer({option, ""}), std::string(option) + ": must not be empty");
+  expect_bad_usage(answer({"--tools", "x", "--tool-exec", ""}), "--tool-exec");
+}
+
+TEST(Form, ALimitOfThoughtsNeedsThoughts) {
+  expect_bad_usage(answer({"--think-tokens", "3"}), "--think");
+}
+
 TEST(Form, GrammarsAndExpressionsAreFollowed) {
   const TemporaryFolder folder;
   const std::string grammar = folder / "grammar.ebnf";

@@ -61,7 +61,7 @@ TEST(Run, ContextAboveTheModelsLimitSaysBothNumbers) {
 TEST(Run, CutAnswerIsSaid) {
   const Outcome outcome = answer({"--max-tokens", "2"});
   EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_THAT(outcome.err, HasSubstr("cut at 2 tokens"));
+  EXPECT_THAT(outcome.err, HasSubstr("cut after 2 tokens"));
 }
 
 TEST(Run, JsonHoldsAnswerAndUsage) {

@@ -1,6 +1,7 @@
 #include "chat/openai_messages.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -213,6 +214,10 @@ Result<Value> parse_tool(const Value& from, const std::string& path) {
   return tool;
 }
 
+const std::string& name_of(const Value& tool) {
+  return tool.find("function")->find("name")->as_string();
+}
+
 }  // namespace
 
 Result<std::vector<Message>> parse_messages(const Value& messages, Dialect dialect) {
@@ -231,8 +236,15 @@ Result<Value::Array> parse_tools(const Value& tools, Dialect dialect) {
   if (!tools.is_array()) return bad_field("tools", "expected a list");
   if (dialect == Dialect::kTemplate) return tools.as_array();
   Value::Array parsed;
+  std::map<std::string, size_t> places;  // of names
   for (const Value& from : tools.as_array()) {
-    G4_ASSIGN_OR_RETURN(Value tool, parse_tool(from, str_cat("tools[", parsed.size(), "]")));
+    const std::string path = str_cat("tools[", parsed.size(), "]");
+    G4_ASSIGN_OR_RETURN(Value tool, parse_tool(from, path));
+    const std::string& name = name_of(tool);
+    const auto [earlier, is_new] = places.emplace(name, parsed.size());
+    if (!is_new)
+      return bad_field(path + ".function.name",
+                       str_cat("tools[", earlier->second, "] is called ", quote(name), " already"));
     parsed.push_back(std::move(tool));
   }
   return parsed;

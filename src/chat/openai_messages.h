@@ -28,8 +28,9 @@ enum class Dialect {
 Result<std::vector<Message>> parse_messages(const json::Value& messages, Dialect dialect);
 
 // `tools` is a list of {type: "function", function: {name, description, parameters}}; null is an
-// empty one. In the OpenAI dialect names are 1 to 64 of A-Z a-z 0-9 _ - . and what would render
-// badly is mended: members that are null go, and parameters without a type get "object".
+// empty one. In the OpenAI dialect names are 1 to 64 of A-Z a-z 0-9 _ - . and differ, and what
+// would render badly is mended: members that are null go, and parameters without a type get
+// "object".
 Result<json::Value::Array> parse_tools(const json::Value& tools, Dialect dialect);
 
 // One message as the API has it: reasoning as `reasoning_content`, arguments as JSON text.

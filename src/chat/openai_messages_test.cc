@@ -120,6 +120,10 @@ TEST(OpenAiMessages, Tools) {
   EXPECT_EQ(parse(R"([{"type": "function", "function": {"name": "a b"}}])"),
             "tools[0].function.name: expected 1 to 64 letters, digits, underscores, hyphens and "
             "dots, found \"a b\"");
+  EXPECT_EQ(parse(R"([{"type": "function", "function": {"name": "f"}},
+                      {"type": "function", "function": {"name": "g"}},
+                      {"type": "function", "function": {"name": "f"}}])"),
+            "tools[2].function.name: tools[0] is called \"f\" already");
 }
 
 TEST(OpenAiMessages, JsonAndBack) {

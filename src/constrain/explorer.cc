@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "constrain/footprint.h"
 
 namespace gemma4::constrain {
 namespace {
@@ -26,6 +27,11 @@ uint32_t Registers::find(std::vector<uint32_t> words) {
   const auto id = static_cast<uint32_t>(sets_.size() - 1);
   ids_.emplace(hash, id);
   return id;
+}
+
+// All sets are taken to be as long as the last, the deepest so far: there can be too many to ask.
+size_t Registers::bytes() const {
+  return bytes_of(sets_) + sets_.size() * (kPerMapEntry + bytes_of(sets_.back()));
 }
 
 Explorer::Explorer(std::shared_ptr<const Grammar> grammar) : grammar_(std::move(grammar)) {
@@ -275,6 +281,15 @@ std::vector<uint32_t>* Explorer::find_mask(ConfigId config, const void* vocabula
 std::vector<uint32_t>& Explorer::add_mask(ConfigId config) {
   if (masks_.size() >= kManyMasks) masks_.clear();
   return masks_[config];
+}
+
+// All masks are over one vocabulary.
+size_t Explorer::bytes() const {
+  const size_t mask = masks_.empty() ? 0 : bytes_of(masks_.begin()->second);
+  return sizeof(*this) + bytes_of(nodes_) + bytes_of(node_table_) + registers_.bytes() +
+         bytes_of(configs_) + bytes_of(tops_) + config_ids_.size() * kPerMapEntry +
+         bytes_of(rows_) + row_storage_.size() * sizeof(row_storage_[0]) +
+         masks_.size() * (kPerMapEntry + mask) + bytes_of(seen_);
 }
 
 }  // namespace gemma4::constrain

@@ -2,9 +2,17 @@
 
 #include "base/strings.h"
 #include "constrain/explorer.h"
+#include "constrain/footprint.h"
 #include "constrain/grammar_linker.h"
 
 namespace gemma4::constrain {
+
+size_t Grammar::bytes() const {
+  size_t bytes = sizeof(*this) + bytes_of(states) + bytes_of(byte_edges) + bytes_of(symbol_edges) +
+                 bytes_of(jumps) + bytes_of(operations) + bytes_of(masks) + bytes_of(rule_starts);
+  for (const auto& mask : masks) bytes += bytes_of(mask);
+  return bytes;
+}
 
 RuleId GrammarBuilder::add_rule(std::string_view name) {
   starts_.push_back(add_state());

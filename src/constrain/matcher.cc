@@ -67,6 +67,13 @@ std::shared_ptr<Explorer> CompiledGrammar::borrow() const {
           }};
 }
 
+size_t CompiledGrammar::bytes() const {
+  const std::lock_guard lock(mutex_);
+  size_t bytes = sizeof(*this) + grammar_->bytes();
+  for (const auto& explorer : idle_) bytes += explorer->bytes();
+  return bytes;
+}
+
 Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar,
                  std::shared_ptr<const VocabularyIndex> vocabulary)
     : grammar_(std::move(grammar)),

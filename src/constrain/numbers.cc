@@ -246,7 +246,7 @@ Result<Dfa> multiples_of(const Decimal& divisor, size_t& work) {
 
 Dfa for_writing(const Dfa& numbers) {
   static const Dfa* const kShort =
-      new Dfa(compile_regex("-?(0|[1-9][0-9]*)(\\.0)?", RegexMode::kWhole).value());
+      new Dfa(compile_regex("-?(0|[1-9][0-9]*)", RegexMode::kWhole).value());
   const auto others = combine(numbers, integers(), SetOperation::kMinus, kMaxDfaStates);
   if (!others.ok() || !others.value().empty()) return numbers;
   auto written = combine(numbers, *kShort, SetOperation::kAnd, kMaxDfaStates);

@@ -64,8 +64,8 @@ TEST(SchemaGrammar, PropertiesInAnyOrder) {
 
 TEST(SchemaGrammar, Numbers) {
   const Accepts range(R"({"type":"integer","minimum":-3,"exclusiveMaximum":12})");
-  for (const char* text : {"-3", "0", "7", "11", "-1", "5.0"}) EXPECT_TRUE(range(text)) << text;
-  for (const char* text : {"-4", "12", "-30", "100", "1.5", "-", "00"})
+  for (const char* text : {"-3", "0", "7", "11", "-1"}) EXPECT_TRUE(range(text)) << text;
+  for (const char* text : {"5.0", "5.", "-4", "12", "-30", "100", "1.5", "-", "00"})
     EXPECT_FALSE(range(text)) << text;
   const Accepts step(R"({"multipleOf":0.25,"maximum":1.5})");
   for (const char* text : {"0.25", "1.5", "-0.75", "0", "1", "1.50"})
@@ -83,9 +83,9 @@ TEST(SchemaGrammar, Strings) {
   EXPECT_FALSE(pattern(R"("a\"bbbbb")"));
   const Accepts values(R"({"enum":["x","y\n",3,null,[1],{"k":true}]})");
   for (const char* text :
-       {"\"x\"", R"("y\n")", R"("y\u000a")", "3", "3.0", "null", "[1]", R"({"k":true})"})
+       {"\"x\"", R"("y\n")", R"("y\u000a")", "3", "null", "[1]", R"({"k":true})"})
     EXPECT_TRUE(values(text)) << text;
-  for (const char* text : {"\"z\"", "2", "[]", "[1,2]", "{}", R"({"k":false})"})
+  for (const char* text : {"\"z\"", "2", "3.0", "[]", "[1,2]", "{}", R"({"k":false})"})
     EXPECT_FALSE(values(text)) << text;
 }
 

@@ -71,6 +71,15 @@ inline bool is_plain(Plain plain, uint8_t byte) {
 
 inline constexpr int kManyCodePoints = 32;  // stands for any number
 
+// Says of a state that as much text of `plain` may follow, whatever it is, as `word` is below
+// `limit`, plus one: it is in a loop that counts code points, the one that comes next included.
+struct CountedPlain {
+  Plain plain = Plain::kJson;
+  uint32_t word = 0;
+  uint32_t limit = 0;  // 0: says nothing
+  bool exact = true;   // no more than that may follow
+};
+
 // Immutable. Made by GrammarBuilder::build.
 struct Grammar {
   struct ByteEdge {
@@ -97,9 +106,7 @@ struct Grammar {
     // all; kManyCodePoints stands for more.
     uint8_t plain[kNumPlains] = {0, 0, 0};
     uint8_t longest[kNumPlains] = {0, 0, 0};
-    // Or as many as word `counted_word` is below counted_limit, plus one; counted_limit 0: none.
-    Plain counted_plain = Plain::kJson;
-    uint32_t counted_word = 0, counted_limit = 0;
+    CountedPlain counted;
   };
 
   std::vector<State> states;
@@ -143,8 +150,9 @@ class GrammarBuilder {
   // `from` if it accepts nothing.
   StateId dfa(StateId from, const Dfa& dfa, StateId to);
 
-  // Says that `state` begins a loop over the code points of `plain` which counts in `word`.
-  void mark_counted(StateId state, Plain plain, uint32_t word, uint32_t limit);
+  void mark_counted(StateId state, const CountedPlain& counted) {
+    states_[state].counted = counted;
+  }
   // A set of bits for operations; returns its number.
   uint32_t add_mask(std::vector<uint32_t> words);
 
@@ -169,8 +177,7 @@ class GrammarBuilder {
     std::vector<Grammar::SymbolEdge> symbols;
     std::vector<Jump> jumps;
     bool accepts = false;
-    Plain counted_plain = Plain::kJson;
-    uint32_t counted_word = 0, counted_limit = 0;
+    CountedPlain counted;
   };
 
   std::vector<State> states_;

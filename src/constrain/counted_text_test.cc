@@ -126,6 +126,7 @@ TEST(CountedText, LongLimitsAreCheap) {
        {R"("format":"email","maxLength":100)", R"("format":"email","maxLength":320)",
         R"("format":"uri","minLength":1,"maxLength":2083)", R"("pattern":"\\S","maxLength":10000)",
         R"("pattern":".*\\S.*","maxLength":5000)", R"("pattern":"^\\S+$","maxLength":256)",
+        R"("pattern":"^.{1,500}$")", R"("pattern":"^[\\s\\S]{1,5000}$")",
         R"("pattern":"x","minLength":100000)", R"("format":"hostname","maxLength":253)",
         R"("pattern":"^[a-z]{3,}$","minLength":1000,"maxLength":2000)"}) {
     const auto begin = std::chrono::steady_clock::now();

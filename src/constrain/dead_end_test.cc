@@ -273,6 +273,23 @@ TEST(CallSchemas, BranchesMayHoldTogether) {
   EXPECT_FALSE(accepts_call(kinds, "{k:~circle~,s:1}"));
 }
 
+TEST(CallSchemas, NullIsAbsent) {
+  const auto call = compiled_call(
+      R"({"type":"object","required":null,"properties":{"a":{"type":"string","format":null,
+      "enum":null,"pattern":null,"items":null},"b":{"const":null}}})");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  for (const char* text : {"{}", "{a:~x~}", "{b:null}"})
+    EXPECT_TRUE(accepts_call(call, text)) << text;
+  EXPECT_FALSE(accepts_call(call, "{b:1}"));
+  EXPECT_THAT(dead_end_of(compiled(R"({"enum":null})")), HasSubstr("enum must be a list"));
+}
+
+TEST(CallSchemas, ParametersAreObjects) {
+  for (const char* wrong : {R"({"type":"string"})", "false", R"({"type":["null","integer"]})"})
+    EXPECT_THAT(dead_end_of_call(compiled_call(wrong)),
+                HasSubstr("tool 'f': parameters must be the schema of an object"));
+}
+
 // Branches that name nothing of their own are no more together than one by one.
 TEST(CallSchemas, BranchesWithoutNamesDoNotMultiply) {
   std::string properties;

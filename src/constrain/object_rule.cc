@@ -131,7 +131,7 @@ Status ObjectRule::add_ways(const Conjunction& value, const std::vector<bool>& s
   for (size_t i = 0; i < serves.size(); ++i)
     if (serves[i]) obligations.push_back(i);
   if (obligations.size() > 8)
-    return rules_.algebra_.refuse(all_.empty() ? 0 : all_[0].schema, "not",
+    return rules_.algebra_.refuse(SchemaAlgebra::first_of(all_), "not",
                                   "it demands too many properties at once");
   for (size_t way = 0; way < size_t{1} << obligations.size(); ++way) {
     Conjunction all = value;

@@ -141,6 +141,45 @@ TEST(SchemaGrammar, HugeExponentsAreRefused) {
                 HasSubstr("more than 1,000 digits"));
 }
 
+TEST(SchemaGrammar, OlderDialects) {
+  const Accepts draft4(
+      R"({"$schema":"http://json-schema.org/draft-04/schema#","type":"integer","minimum":1,
+      "exclusiveMinimum":true,"maximum":4,"exclusiveMaximum":false})");
+  for (const char* text : {"2", "4"}) EXPECT_TRUE(draft4(text)) << text;
+  for (const char* text : {"1", "5"}) EXPECT_FALSE(draft4(text)) << text;
+  EXPECT_EQ(refusal(R"({"$schema":"https://spec.openapis.org/oas/3.1/dialect/base"})"), "accepted");
+}
+
+TEST(SchemaGrammar, NamesWhatHasNoValue) {
+  EXPECT_THAT(
+      refusal(
+          R"({"type":"object","required":["a"],"properties":{"a":{"required":["x"],"type":"object",
+          "additionalProperties":false}}})"),
+      HasSubstr("no value fits the schema at '/properties/a/additionalProperties', which property "
+                "'x' of the schema at '/properties/a' must fit"));
+  EXPECT_THAT(refusal(R"({"type":"array","minItems":2,"prefixItems":[true,{"minLength":3,
+                      "maxLength":2,"type":"string"}]})"),
+              HasSubstr("the schema at '/prefixItems/1', which item 1 of the schema at '' must"));
+  EXPECT_THAT(refusal(R"({"type":"object","required":["c"],"properties":{"c":{"$ref":"#"}}})"),
+              HasSubstr("no value fits"));
+}
+
+TEST(SchemaGrammar, CountsThatCannotBeMet) {
+  for (const char* keyword : {"minItems", "minLength", "minProperties"})
+    for (const char* count : {"5e9", "1e21", "1e30"})
+      EXPECT_THAT(refusal(std::string("{\"") + keyword + "\":" + count + "}"),
+                  HasSubstr(std::string(keyword) + " cannot be enforced: it is above"));
+  EXPECT_EQ(refusal(R"({"maxItems":5e9,"maxLength":1e30})"), "accepted");
+}
+
+TEST(SchemaGrammar, EnvelopesAreNoSchemas) {
+  for (const char* envelope :
+       {R"({"name":"x","strict":true,"schema":{"type":"object"}})",
+        R"({"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object"}}})"})
+    EXPECT_THAT(refusal(envelope), HasSubstr("give the schema itself"));
+  EXPECT_EQ(refusal(R"({"type":"object","properties":{"schema":{}},"schema":{}})"), "accepted");
+}
+
 TEST(SchemaGrammar, RefusesByName) {
   EXPECT_THAT(refusal(R"({"properties":{"a":{"uniqueItems":true}}})"),
               HasSubstr("schema at '/properties/a': uniqueItems cannot be enforced"));

@@ -141,6 +141,16 @@ TEST(SchemaGrammar, HugeExponentsAreRefused) {
                 HasSubstr("more than 1,000 digits"));
 }
 
+TEST(SchemaGrammar, MultiplesOfSeconds) {
+  const Accepts days(R"({"type":"integer","multipleOf":86400})");
+  for (const char* text : {"0", "86400", "-172800", "31536000"}) EXPECT_TRUE(days(text)) << text;
+  for (const char* text : {"86401", "43200", "28800", "8640", "3200"})
+    EXPECT_FALSE(days(text)) << text;
+  const Accepts parts(R"({"multipleOf":0.075})");
+  for (const char* text : {"0.075", "-0.15", "3", "0.750"}) EXPECT_TRUE(parts(text)) << text;
+  for (const char* text : {"0.025", "0.01", "1", "0.0075"}) EXPECT_FALSE(parts(text)) << text;
+}
+
 TEST(SchemaGrammar, OlderDialects) {
   const Accepts draft4(
       R"({"$schema":"http://json-schema.org/draft-04/schema#","type":"integer","minimum":1,

@@ -108,6 +108,15 @@ TEST(CountedText, KnowsWhatHasNoText) {
         << schema;
 }
 
+TEST(CountedText, HostNamesAreLimitedAsAWhole) {
+  const auto grammar = compiled(R"({"type":"string","format":"hostname"})");
+  Explorer explorer(grammar.value());
+  std::string name = std::string(60, 'a');
+  for (int i = 0; i < 3; ++i) name += "." + std::string(60, 'b');  // 243
+  EXPECT_TRUE(accepts(explorer, "\"" + name + ".123456789\""));
+  EXPECT_FALSE(accepts(explorer, "\"" + name + ".1234567890\""));
+}
+
 TEST(CountedText, LengthsUnderOtherKeywords) {
   const auto grammar = compiled(
       R"({"oneOf":[{"type":"string","pattern":"^a*$","maxLength":3},

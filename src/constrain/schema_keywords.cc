@@ -30,6 +30,8 @@ Result<bool> SchemaLoader::read_text(Schema& schema, const std::string& name, co
                             str_cat("'", value.as_string(), "' is beyond regular languages"));
     if (dfa == nullptr) return true;
     set = StringSet::of(*dfa);
+    constexpr uint64_t kLongestHostname = 253;  // RFC 1035, as written; the automaton cannot count
+    if (value.as_string() == "hostname") set.max_length = kLongestHostname;
   } else {
     return false;
   }

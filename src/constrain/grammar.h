@@ -29,20 +29,22 @@ using StateId = int32_t;
 // A test of the frame's registers, which may change them. An edge whose test fails is not there.
 struct Operation {
   enum class Kind : uint8_t {
-    kUseBit,      // bit `a` is clear; sets it
-    kAdvance,     // b <= word 0 <= a; word 0 becomes a + 1
-    kCountBelow,  // word `a` < b; adds 1
-    kCountUpTo,   // adds 1 to word `a` unless it is b
-    kBelow,       // word `a` < b
-    kAtLeast,     // word `a` >= b
-    kHasAll,      // all bits of mask `a` are set
-    kAnyClear,    // some bit of mask `a` is clear
-    kRoom,        // word `a` plus the number of clear bits of mask `mask` < b
+    kCountBelow,  // the word is below `limit`; adds 1
+    kCountUpTo,   // adds 1 to the word unless it is `limit`
+    kBelow,       // the word is below `limit`
+    kAtLeast,     // the word is not below `limit`
+    kRoom,        // the word plus the number of clear bits of `mask` is below `limit`
+    kHasAll,      // all bits of `mask` are set
+    kAnyClear,    // some bit of `mask` is clear
+    kUseBit,      // `bit` is clear; sets it
+    kAdvance,     // least <= the word <= limit; the word becomes limit + 1
   };
   Kind kind;
-  uint32_t a = 0;
-  uint32_t b = 0;
-  uint32_t mask = 0;
+  uint32_t word = 0;
+  uint32_t limit = 0;
+  uint32_t mask = 0;  // the number of a set of bits
+  uint32_t bit = 0;   // of all words
+  uint32_t least = 0;
   bool operator==(const Operation&) const = default;
 };
 

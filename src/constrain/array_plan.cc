@@ -95,7 +95,7 @@ Status find_values(SchemaAlgebra& algebra, const Conjunction& all, ArrayPlan& pl
     G4_ASSIGN_OR_RETURN(values, algebra.finite_values(algebra.item(plan.spec, 0)));
   }
   if (!values || values->size() > kMostValues)
-    return algebra.refuse(all.empty() ? 0 : all[0].schema, "uniqueItems",
+    return algebra.refuse(SchemaAlgebra::first_of(all), "uniqueItems",
                           "only items of an enum of at most 1,000 values can be compared");
   plan.values = std::move(*values);
   return {};
@@ -116,7 +116,7 @@ Result<ArrayPlan> plan_array(SchemaAlgebra& algebra, ArraySpec spec, const Conju
     return plan;
   }
   if (plan.spec.contains.empty()) return plan;
-  const SchemaId place = all.empty() ? 0 : all[0].schema;
+  const SchemaId place = SchemaAlgebra::first_of(all);
   if (plan.spec.contains.size() > kMostContains)
     return algebra.refuse(place, "contains", "there are more than ten of it for one array");
   if (!Counting(algebra, plan).find())

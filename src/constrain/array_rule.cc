@@ -88,12 +88,13 @@ Status ArrayRule::unique() {
   if (spec_.min == 0) grammar_.jump(open_, bracket_);
   grammar_.jump(open_, first);
   for (uint32_t i = 0; i < count; ++i)
-    G4_RETURN_IF_ERROR(
-        add_item(first, values[i], loop,
-                 {{Operation::Kind::kUseBit, i}, {Operation::Kind::kCountBelow, counter, max}}));
+    G4_RETURN_IF_ERROR(add_item(first, values[i], loop,
+                                {{.kind = Operation::Kind::kUseBit, .bit = i},
+                                 {Operation::Kind::kCountBelow, counter, max}}));
   grammar_.jump(loop, close_, {{Operation::Kind::kAtLeast, counter, clamped(spec_.min)}});
   grammar_.jump(loop, again,
-                {{Operation::Kind::kAnyClear, mask}, {Operation::Kind::kBelow, counter, max}});
+                {{.kind = Operation::Kind::kAnyClear, .mask = mask},
+                 {Operation::Kind::kBelow, counter, max}});
   grammar_.jump(before_item(again, false), first);
   return {};
 }

@@ -10,6 +10,8 @@ namespace {
 Result<RuleId> arguments(const json::Value& parameters, GrammarBuilder& grammar, Dialect& dialect) {
   const SchemaOptions options{.open_objects = false, .tool_forms = true};
   G4_ASSIGN_OR_RETURN(SchemaSet schemas, load_schema(parameters, options));
+  if (schemas[0].never || (schemas[0].types & kObjectBit) == 0)
+    return Error{ErrorCode::kInvalidArgument, "parameters must be the schema of an object"};
   const SchemaId object = schemas.add({.types = kObjectBit});
   return ValueRules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, dialect)
       .root({0, object});

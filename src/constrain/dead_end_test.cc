@@ -273,6 +273,63 @@ TEST(CallSchemas, BranchesMayHoldTogether) {
   EXPECT_FALSE(accepts_call(kinds, "{k:~circle~,s:1}"));
 }
 
+TEST(CallSchemas, NullIsAbsent) {
+  const auto call = compiled_call(
+      R"({"type":"object","required":null,"properties":{"a":{"type":"string","format":null,
+      "enum":null,"pattern":null,"items":null},"b":{"const":null}}})");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  for (const char* text : {"{}", "{a:~x~}", "{b:null}"})
+    EXPECT_TRUE(accepts_call(call, text)) << text;
+  EXPECT_FALSE(accepts_call(call, "{b:1}"));
+  EXPECT_THAT(dead_end_of(compiled(R"({"enum":null})")), HasSubstr("enum must be a list"));
+}
+
+TEST(CallSchemas, ParametersAreObjects) {
+  for (const char* wrong : {R"({"type":"string"})", "false", R"({"type":["null","integer"]})"})
+    EXPECT_THAT(dead_end_of_call(compiled_call(wrong)),
+                HasSubstr("tool 'f': parameters must be the schema of an object"));
+}
+
+// Branches that name nothing of their own are no more together than one by one.
+TEST(CallSchemas, BranchesWithoutNamesDoNotMultiply) {
+  std::string properties;
+  for (char c = 'a'; c <= 'p'; ++c)
+    properties += std::string(c > 'a' ? "," : "") + '"' + c + R"(":{"type":"integer"})";
+  const auto one_of_four = [](const char* names) {
+    std::string result = R"({"anyOf":[)";
+    for (int i = 0; i < 4; ++i)
+      result += std::string(i > 0 ? "," : "") + R"({"required":[")" + names[i] + R"("]})";
+    return result + "]}";
+  };
+  const auto call = compiled_call(R"({"type":"object","properties":{)" + properties +
+                                  R"(},"allOf":[)" + one_of_four("abcd") + "," +
+                                  one_of_four("efgh") + "," + one_of_four("ijkl") + "]}");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  EXPECT_LT(call.value()->states.size(), 10000U);
+  EXPECT_TRUE(accepts_call(call, "{a:1,b:1,f:1,l:1,p:1}"));
+  EXPECT_FALSE(accepts_call(call, "{a:1,b:1,f:1,p:1}"));
+}
+
+// Four times four branches have 65,535 sets.
+TEST(CallSchemas, TooManySetsOfBranchesStandAlone) {
+  std::string schema;
+  for (int i = 0; i < 4; ++i) {
+    std::string inner;
+    for (int j = 0; j < 4; ++j) {
+      const std::string name = std::string(1, static_cast<char>('a' + 4 * i + j));
+      inner += (j > 0 ? "," : "") + (R"({"properties":{")" + name) +
+               R"(":{"type":"integer"}},"required":[")" + name + "\"]}";
+    }
+    schema += (i > 0 ? "," : "") + (R"({"anyOf":[)" + inner) + "]}";
+  }
+  const auto call = compiled_call(R"({"anyOf":[)" + schema + "]}");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  EXPECT_TRUE(accepts_call(call, "{a:1,b:1,d:1}"));
+  EXPECT_TRUE(accepts_call(call, "{p:1}"));
+  EXPECT_FALSE(accepts_call(call, "{}"));
+  EXPECT_FALSE(accepts_call(call, "{q:1}"));
+}
+
 TEST(CallKeys, AreReadBackAsTheyAre) {
   const auto named = compiled_call(
       R"({"properties":{" a":{"type":"integer"},"'q'":{"type":"integer"},"b ":{"type":"integer"},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "constrain/counted_text.h"
 #include "constrain/nfa.h"
 #include "constrain/number_digits.h"
 #include "constrain/numbers.h"
@@ -79,7 +80,8 @@ class Escaper {
   const int32_t start_;
 };
 
-// The same texts as JSON writes them between quotes, with the escapes that it demands.
+// The same texts as JSON writes them between quotes, with the escapes that it demands. The states
+// inside of escapes come behind all others.
 Dfa escaped(const Dfa& plain) {
   Dfa result;
   result.states.resize(plain.states.size());
@@ -111,7 +113,7 @@ Dfa escaped(const Dfa& plain) {
     }
     result.states[s].edges = std::move(edges);
   }
-  return minimise(result);
+  return result;
 }
 
 class JsonDialect : public Dialect {
@@ -119,13 +121,7 @@ class JsonDialect : public Dialect {
   using Dialect::Dialect;
 
   Result<RuleId> string(const StringSet& set) override {
-    if (set.dfa) {
-      const RuleId rule = grammar_.add_rule("string");
-      const StateId end = grammar_.add_state();
-      grammar_.dfa(grammar_.bytes(grammar_.start(rule), "\""), escaped(*set.dfa), end);
-      grammar_.accept(grammar_.bytes(end, "\""));
-      return rule;
-    }
+    if (set.dfa) return text(set);
     const auto [it, is_new] = by_length_.emplace(std::pair(set.min_length, set.max_length), -1);
     if (!is_new) return it->second;
     const RuleId rule = it->second = grammar_.add_rule("string");
@@ -147,7 +143,7 @@ class JsonDialect : public Dialect {
 
   Result<StateId> key(StateId from, const Dfa& keys) override {
     const StateId end = grammar_.add_state();
-    grammar_.dfa(grammar_.bytes(from, "\""), escaped(keys), end);
+    grammar_.dfa(grammar_.bytes(from, "\""), minimise(escaped(keys)), end);
     return space(grammar_.bytes(end, "\":"));
   }
 
@@ -164,6 +160,26 @@ class JsonDialect : public Dialect {
   bool sorts_keys() const override { return false; }
 
  private:
+  // A string of an automaton.
+  RuleId text(const StringSet& set) {
+    const RuleId rule = grammar_.add_rule("string");
+    const StateId begin = grammar_.bytes(grammar_.start(rule), "\"");
+    const StateId end = grammar_.add_state();
+    const Dfa written = escaped(*set.dfa);
+    if (set.any_length()) {
+      grammar_.dfa(begin, minimise(written), end);
+    } else {
+      append_counted(grammar_, begin,
+                     {.dfa = written,
+                      .first_escape = static_cast<int32_t>(set.dfa->states.size()),
+                      .min = set.min_length,
+                      .max = set.max_length},
+                     end);
+    }
+    grammar_.accept(grammar_.bytes(end, "\""));
+    return rule;
+  }
+
   std::map<std::pair<uint64_t, uint64_t>, RuleId> by_length_;
   RuleId space_ = -1;
 };
@@ -176,9 +192,13 @@ class CallDialect : public Dialect {
     const RuleId rule = grammar_.add_rule("string");
     const StateId begin = grammar_.symbol(grammar_.start(rule), quote_);
     StateId end = -1;
-    if (set.dfa || set.is_all()) {
+    if (set.any_length()) {
       end = grammar_.add_state();
       grammar_.dfa(begin, set.dfa ? *set.dfa : any_text(), end);
+    } else if (set.dfa) {
+      end = grammar_.add_state();
+      append_counted(grammar_, begin,
+                     {.dfa = *set.dfa, .min = set.min_length, .max = set.max_length}, end);
     } else {
       end = counted(begin, Lexicon::get().any_char, Plain::kText, set);
     }
@@ -237,7 +257,7 @@ StateId Dialect::counted(StateId from, const Dfa& code_point, Plain plain,
       loop, begin,
       {{open ? Operation::Kind::kCountUpTo : Operation::Kind::kCountBelow, 0, open ? min : max}});
   const StateId first = grammar_.dfa(begin, code_point, loop);
-  grammar_.mark_counted(first, plain, 0, open ? UINT32_MAX : max);
+  grammar_.mark_counted(first, {.plain = plain, .limit = open ? UINT32_MAX : max});
   grammar_.jump(loop, end, {{Operation::Kind::kAtLeast, 0, min}});
   return end;
 }

@@ -145,6 +145,8 @@ class EbnfCompiler {
         return append_sequence(node, from, to);
       case Expression::Kind::kBegin:
       case Expression::Kind::kEnd:
+      case Expression::Kind::kAhead:
+      case Expression::Kind::kNotAhead:
         G4_CHECK(false);  // the notation has none
     }
   }

@@ -239,12 +239,14 @@ Explorer::PlainText Explorer::plain(ConfigId config, Plain plain) const {
   int longest = 0;  // that may be some
   for (const NodeId node : tops(config)) {
     const Grammar::State& state = state_of(node);
-    if (state.counted_limit != 0 && state.counted_plain >= plain) {
+    const CountedPlain& counted = state.counted;
+    if (counted.limit != 0 && counted.plain >= plain) {
       const auto& words = registers_.words(nodes_[node].registers);
-      const uint32_t used = state.counted_word < words.size() ? words[state.counted_word] : 0;
+      const uint32_t used = counted.word < words.size() ? words[counted.word] : 0;
       // The code point that comes next is counted already.
-      const int64_t left = int64_t{state.counted_limit} - used + 1;
+      const int64_t left = int64_t{counted.limit} - used + 1;
       free = static_cast<int>(std::max<int64_t>(free, std::min<int64_t>(left, kManyCodePoints)));
+      if (!counted.exact) longest = kManyCodePoints;
       continue;
     }
     free = std::max<int>(free, state.plain[static_cast<size_t>(plain)]);

@@ -1,5 +1,7 @@
 #include "constrain/expression.h"
 
+#include "base/check.h"
+
 namespace gemma4::constrain {
 namespace {
 
@@ -42,6 +44,10 @@ void append_expression(const Expression& expression, int from, int to, Nfa& nfa)
       return;
     case Expression::Kind::kEnd:
       nfa.jump(from, to, Nfa::Where::kAtEnd);
+      return;
+    case Expression::Kind::kAhead:
+    case Expression::Kind::kNotAhead:
+      G4_CHECK(false);  // lookaheads are taken out before
       return;
     case Expression::Kind::kRepeat:
       append_repeat(expression, from, to, nfa);

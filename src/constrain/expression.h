@@ -18,6 +18,8 @@ struct Expression {
     kRepeat,        // the child, min to max times
     kBegin,         // nothing, at the begin of the text
     kEnd,           // nothing, at its end
+    kAhead,         // nothing, where the child begins too; only regex.cc knows what it means
+    kNotAhead,      // nothing, where it does not
   };
   Kind kind = Kind::kSequence;
   CodePointSet set;  // normalised

@@ -79,12 +79,6 @@ StateId GrammarBuilder::dfa(StateId from, const Dfa& dfa, StateId to) {
   return base;
 }
 
-void GrammarBuilder::mark_counted(StateId state, Plain plain, uint32_t word, uint32_t limit) {
-  states_[state].counted_plain = plain;
-  states_[state].counted_word = word;
-  states_[state].counted_limit = limit;
-}
-
 uint32_t GrammarBuilder::add_mask(std::vector<uint32_t> words) {
   masks_.push_back(std::move(words));
   return static_cast<uint32_t>(masks_.size() - 1);

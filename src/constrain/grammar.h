@@ -29,20 +29,22 @@ using StateId = int32_t;
 // A test of the frame's registers, which may change them. An edge whose test fails is not there.
 struct Operation {
   enum class Kind : uint8_t {
-    kUseBit,      // bit `a` is clear; sets it
-    kAdvance,     // b <= word 0 <= a; word 0 becomes a + 1
-    kCountBelow,  // word `a` < b; adds 1
-    kCountUpTo,   // adds 1 to word `a` unless it is b
-    kBelow,       // word `a` < b
-    kAtLeast,     // word `a` >= b
-    kHasAll,      // all bits of mask `a` are set
-    kAnyClear,    // some bit of mask `a` is clear
-    kRoom,        // word `a` plus the number of clear bits of mask `mask` < b
+    kCountBelow,  // the word is below `limit`; adds 1
+    kCountUpTo,   // adds 1 to the word unless it is `limit`
+    kBelow,       // the word is below `limit`
+    kAtLeast,     // the word is not below `limit`
+    kRoom,        // the word plus the number of clear bits of `mask` is below `limit`
+    kHasAll,      // all bits of `mask` are set
+    kAnyClear,    // some bit of `mask` is clear
+    kUseBit,      // `bit` is clear; sets it
+    kAdvance,     // least <= the word <= limit; the word becomes limit + 1
   };
   Kind kind;
-  uint32_t a = 0;
-  uint32_t b = 0;
-  uint32_t mask = 0;
+  uint32_t word = 0;
+  uint32_t limit = 0;
+  uint32_t mask = 0;  // the number of a set of bits
+  uint32_t bit = 0;   // of all words
+  uint32_t least = 0;
   bool operator==(const Operation&) const = default;
 };
 
@@ -71,6 +73,15 @@ inline bool is_plain(Plain plain, uint8_t byte) {
 
 inline constexpr int kManyCodePoints = 32;  // stands for any number
 
+// Says of a state that as much text of `plain` may follow, whatever it is, as `word` is below
+// `limit`, plus one: it is in a loop that counts code points, the one that comes next included.
+struct CountedPlain {
+  Plain plain = Plain::kJson;
+  uint32_t word = 0;
+  uint32_t limit = 0;  // 0: says nothing
+  bool exact = true;   // no more than that may follow
+};
+
 // Immutable. Made by GrammarBuilder::build.
 struct Grammar {
   struct ByteEdge {
@@ -97,9 +108,7 @@ struct Grammar {
     // all; kManyCodePoints stands for more.
     uint8_t plain[kNumPlains] = {0, 0, 0};
     uint8_t longest[kNumPlains] = {0, 0, 0};
-    // Or as many as word `counted_word` is below counted_limit, plus one; counted_limit 0: none.
-    Plain counted_plain = Plain::kJson;
-    uint32_t counted_word = 0, counted_limit = 0;
+    CountedPlain counted;
   };
 
   std::vector<State> states;
@@ -143,8 +152,9 @@ class GrammarBuilder {
   // `from` if it accepts nothing.
   StateId dfa(StateId from, const Dfa& dfa, StateId to);
 
-  // Says that `state` begins a loop over the code points of `plain` which counts in `word`.
-  void mark_counted(StateId state, Plain plain, uint32_t word, uint32_t limit);
+  void mark_counted(StateId state, const CountedPlain& counted) {
+    states_[state].counted = counted;
+  }
   // A set of bits for operations; returns its number.
   uint32_t add_mask(std::vector<uint32_t> words);
 
@@ -169,8 +179,7 @@ class GrammarBuilder {
     std::vector<Grammar::SymbolEdge> symbols;
     std::vector<Jump> jumps;
     bool accepts = false;
-    Plain counted_plain = Plain::kJson;
-    uint32_t counted_word = 0, counted_limit = 0;
+    CountedPlain counted;
   };
 
   std::vector<State> states_;

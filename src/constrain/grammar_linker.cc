@@ -153,10 +153,7 @@ void GrammarLinker::number_states() {
 void GrammarLinker::pack(Grammar& grammar) const {
   for (const StateId id : kept_) {
     const auto& state = source_.states_[id];
-    Grammar::State packed{.accepts = state.accepts,
-                          .counted_plain = state.counted_plain,
-                          .counted_word = state.counted_word,
-                          .counted_limit = state.counted_limit};
+    Grammar::State packed{.accepts = state.accepts, .counted = state.counted};
     packed.bytes_begin = static_cast<uint32_t>(grammar.byte_edges.size());
     for (const auto& edge : state.bytes)
       if (living_[edge.next])

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
+
 namespace gemma4::constrain {
-namespace {
-
-SchemaId place_of(const Conjunction& all) { return all.empty() ? 0 : all[0].schema; }
-
-}  // namespace
 
 Inhabitants::Node& Inhabitants::find(const Conjunction& all) {
   const auto [it, is_new] = nodes_.try_emplace(all);
@@ -80,7 +77,7 @@ Result<bool> Inhabitants::exist(const Conjunction& all) {
 }
 
 Result<bool> Inhabitants::has_value(Node& node) {
-  G4_RETURN_IF_ERROR(algebra_.charge(1, place_of(*node.all)));
+  G4_RETURN_IF_ERROR(algebra_.charge(1, SchemaAlgebra::first_of(*node.all)));
   if (!node.planned) {
     G4_ASSIGN_OR_RETURN(const bool atom, has_atom(*node.all));
     if (atom) return true;
@@ -113,7 +110,7 @@ Status Inhabitants::make_plans(Node& node) {
   node.planned = true;
   G4_ASSIGN_OR_RETURN(const std::vector<ObjectSpec> objects, algebra_.objects(*node.all));
   for (const ObjectSpec& spec : objects) {
-    G4_ASSIGN_OR_RETURN(ObjectPlan plan, planner_.plan(spec, place_of(*node.all)));
+    G4_ASSIGN_OR_RETURN(ObjectPlan plan, planner_.plan(spec, SchemaAlgebra::first_of(*node.all)));
     node.objects.push_back({.open = {.plan = std::move(plan)}});
   }
   G4_ASSIGN_OR_RETURN(const std::vector<ArraySpec> arrays, algebra_.arrays(*node.all));
@@ -190,7 +187,7 @@ bool Inhabitants::may_stay_open(const Candidates& ways) {
 Status Inhabitants::assign(Candidates& ways, const Conjunction& all) {
   if (ways.assigned) return {};
   G4_ASSIGN_OR_RETURN(std::vector<ObjectPlan> plans,
-                      planner_.assigned(ways.open.plan, place_of(all)));
+                      planner_.assigned(ways.open.plan, SchemaAlgebra::first_of(all)));
   ways.assigned.emplace();
   for (ObjectPlan& plan : plans) ways.assigned->push_back({.plan = std::move(plan)});
   return {};
@@ -242,6 +239,7 @@ Result<std::vector<ArrayPlan>> Inhabitants::take_arrays(const Conjunction& all) 
   G4_ASSIGN_OR_RETURN(const bool any, exist(all));
   if (!any) return std::vector<ArrayPlan>();
   Node& node = find(all);
+  G4_CHECK(!std::exchange(node.arrays_taken, true));
   G4_RETURN_IF_ERROR(make_plans(node));
   std::vector<ArrayPlan> result;
   for (ArrayPlan& plan : node.arrays) {
@@ -256,6 +254,7 @@ Result<std::vector<ObjectPlan>> Inhabitants::take_objects(const Conjunction& all
   G4_ASSIGN_OR_RETURN(const bool any, exist(all));
   if (!any) return std::vector<ObjectPlan>();
   Node& node = find(all);
+  G4_CHECK(!std::exchange(node.objects_taken, true));
   G4_RETURN_IF_ERROR(make_plans(node));
   std::vector<ObjectPlan> result;
   const auto take = [&](Candidate& candidate) -> Result<bool> {

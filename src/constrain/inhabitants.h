@@ -43,6 +43,7 @@ class Inhabitants {
     bool inhabited = false;
     bool waits = false;  // in queue_
     bool planned = false;
+    bool arrays_taken = false, objects_taken = false;
     std::vector<ArrayPlan> arrays;
     std::vector<Candidates> objects;
     std::vector<Node*> dependents;

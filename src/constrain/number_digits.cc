@@ -1,10 +1,11 @@
 #include "constrain/number_digits.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <utility>
 #include <vector>
+
+#include "constrain/dfa_costs.h"
 
 namespace gemma4::constrain {
 namespace {
@@ -68,45 +69,15 @@ class Components {
   int32_t count_ = 0;
 };
 
-// By state: how many edges of loops it takes at least to come to an end.
-std::vector<uint32_t> needed_digits(const Dfa& dfa, const Components& components) {
-  struct Before {
-    int32_t state;
-    uint32_t cost;
-  };
-  std::vector<std::vector<Before>> before(dfa.states.size());
-  std::vector<uint32_t> needed(dfa.states.size(), UINT32_MAX);
-  std::deque<int32_t> work;  // in the order of what is needed
-  for (size_t s = 0; s < dfa.states.size(); ++s) {
-    const auto state = static_cast<int32_t>(s);
-    for (const Dfa::Edge& edge : dfa.states[s].edges)
-      before[edge.next].push_back({state, components.same(state, edge.next) ? 1U : 0U});
-    if (!dfa.states[s].accepts) continue;
-    needed[s] = 0;
-    work.push_back(state);
-  }
-  while (!work.empty()) {
-    const int32_t state = work.front();
-    work.pop_front();
-    for (const Before& b : before[state]) {
-      if (needed[state] + b.cost >= needed[b.state]) continue;
-      needed[b.state] = needed[state] + b.cost;
-      if (b.cost == 0) {
-        work.push_front(b.state);
-      } else {
-        work.push_back(b.state);
-      }
-    }
-  }
-  return needed;
-}
-
 }  // namespace
 
 void append_numbers(GrammarBuilder& grammar, StateId from, const Dfa& numbers, StateId to) {
   if (numbers.empty()) return;
   const Components components(numbers);
-  const std::vector<uint32_t> needed = needed_digits(numbers, components);
+  const std::vector<uint32_t> needed =
+      least_to_end(numbers, [&](int32_t state, const Dfa::Edge& edge) -> uint32_t {
+        return components.same(state, edge.next) ? 1 : 0;
+      });
   // Room for the free digits, and then still for those that lead to an end.
   const uint32_t most = kFreeDigits + *std::max_element(needed.begin(), needed.end());
   std::vector<StateId> states;

@@ -215,14 +215,10 @@ Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values, size_t& work) {
   return nfa.determinise(start, final, false, work);
 }
 
-Result<Dfa> multiples_of(const Decimal& divisor, size_t& work) {
-  const std::string digits = divisor.whole + divisor.fraction;
-  const int places = static_cast<int>(divisor.fraction.size());
-  const size_t zeros = std::min(digits.find_first_not_of('0'), digits.size());
-  int64_t modulus = 0;
-  std::from_chars(digits.data() + zeros, digits.data() + digits.size(), modulus);
-  if (digits.size() - zeros > 9 || modulus * (places + 2) > static_cast<int64_t>(kMaxDfaStates))
-    return Error{ErrorCode::kResourceExhausted, "has too many digits"};
+// Numbers of which 10^places times them is a multiple of `modulus`.
+static Result<Dfa> scaled_multiples_of(int64_t modulus, int places, size_t& work) {
+  if (modulus * (places + 2) > static_cast<int64_t>(kMaxDfaStates))
+    return Error{ErrorCode::kResourceExhausted, "needs too large an automaton"};
   const auto step = [&](const Dividing& from, uint8_t byte) -> std::optional<Dividing> {
     const std::optional<Syntax> syntax = from.syntax.step(byte);
     if (!syntax) return std::nullopt;
@@ -244,9 +240,27 @@ Result<Dfa> multiples_of(const Decimal& divisor, size_t& work) {
   return explore(Dividing(), step, accepts, 8 * kMaxDfaStates, work);
 }
 
+// The factor that only has to do with the last digits is looked at apart: the automata add up where
+// they would multiply.
+Result<Dfa> multiples_of(const Decimal& divisor, size_t& work) {
+  const std::string digits = divisor.whole + divisor.fraction;
+  const int places = static_cast<int>(divisor.fraction.size());
+  const size_t zeros = std::min(digits.find_first_not_of('0'), digits.size());
+  if (digits.size() - zeros > 9) return Error{ErrorCode::kResourceExhausted, "has too many digits"};
+  int64_t others = 0;
+  std::from_chars(digits.data() + zeros, digits.data() + digits.size(), others);
+  int64_t of_last_digits = 1;
+  for (const int64_t prime : {2, 5})
+    for (; others != 0 && others % prime == 0; others /= prime) of_last_digits *= prime;
+  G4_ASSIGN_OR_RETURN(Dfa result, scaled_multiples_of(of_last_digits, places, work));
+  if (others == 1) return result;
+  G4_ASSIGN_OR_RETURN(const Dfa rest, scaled_multiples_of(others, places, work));
+  return combine(result, rest, SetOperation::kAnd, 8 * kMaxDfaStates, work);
+}
+
 Dfa for_writing(const Dfa& numbers) {
   static const Dfa* const kShort =
-      new Dfa(compile_regex("-?(0|[1-9][0-9]*)(\\.0)?", RegexMode::kWhole).value());
+      new Dfa(compile_regex("-?(0|[1-9][0-9]*)", RegexMode::kWhole).value());
   const auto others = combine(numbers, integers(), SetOperation::kMinus, kMaxDfaStates);
   if (!others.ok() || !others.value().empty()) return numbers;
   auto written = combine(numbers, *kShort, SetOperation::kAnd, kMaxDfaStates);

@@ -37,7 +37,8 @@ Result<Dfa> numbers_equal_to(const std::vector<Decimal>& values, size_t& work);
 // too large a number.
 Result<Dfa> multiples_of(const Decimal& divisor, size_t& work);
 
-// The set as a generator should write it: integers with at most one zero behind the point.
+// The set as a generator should write it: integers without a point, which many readers of
+// integers refuse.
 Dfa for_writing(const Dfa& numbers);
 
 }  // namespace gemma4::constrain

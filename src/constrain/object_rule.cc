@@ -90,8 +90,11 @@ uint32_t ObjectRule::end_of_required(size_t index) const {
 std::vector<Operation> ObjectRule::write(size_t index) const {
   std::vector<Operation> result;
   if (sorted_)
-    result.push_back({Kind::kAdvance, static_cast<uint32_t>(index), end_of_required(index)});
-  if (!sorted_ || named_[index].required) result.push_back({Kind::kUseBit, bit_of(index)});
+    result.push_back({.kind = Kind::kAdvance,
+                      .limit = static_cast<uint32_t>(index),
+                      .least = end_of_required(index)});
+  if (!sorted_ || named_[index].required)
+    result.push_back({.kind = Kind::kUseBit, .bit = bit_of(index)});
   const uint64_t ahead = named_.size() - index;  // with this one
   if (sorted_ && classes_.empty() && spec_.min > ahead)
     result.push_back({Kind::kAtLeast, counter_, clamped(spec_.min - ahead)});
@@ -105,7 +108,7 @@ std::vector<Operation> ObjectRule::count_one() const {
 }
 
 std::vector<Operation> ObjectRule::may_close() const {
-  std::vector<Operation> result{{Kind::kHasAll, needed_mask_}};
+  std::vector<Operation> result{{.kind = Kind::kHasAll, .mask = needed_mask_}};
   if (spec_.min > 0) result.push_back({Kind::kAtLeast, counter_, clamped(spec_.min)});
   return result;
 }
@@ -118,7 +121,7 @@ std::vector<Operation> ObjectRule::may_go_on() const {
   if (sorted_) {
     result.push_back({Kind::kBelow, 0, static_cast<uint32_t>(named_.size())});
   } else {
-    result.push_back({Kind::kAnyClear, named_mask_});
+    result.push_back({.kind = Kind::kAnyClear, .mask = named_mask_});
   }
   return result;
 }
@@ -131,7 +134,7 @@ Status ObjectRule::add_ways(const Conjunction& value, const std::vector<bool>& s
   for (size_t i = 0; i < serves.size(); ++i)
     if (serves[i]) obligations.push_back(i);
   if (obligations.size() > 8)
-    return rules_.algebra_.refuse(all_.empty() ? 0 : all_[0].schema, "not",
+    return rules_.algebra_.refuse(SchemaAlgebra::first_of(all_), "not",
                                   "it demands too many properties at once");
   for (size_t way = 0; way < size_t{1} << obligations.size(); ++way) {
     Conjunction all = value;
@@ -143,7 +146,8 @@ Status ObjectRule::add_ways(const Conjunction& value, const std::vector<bool>& s
     for (size_t i = 0; i < obligations.size(); ++i) {
       if ((way >> i & 1) == 0) continue;
       all = plan_.serving(rules_.algebra_, std::move(all), obligations[i]);
-      mine.push_back({Kind::kUseBit, first_obligation_ + static_cast<uint32_t>(obligations[i])});
+      mine.push_back({.kind = Kind::kUseBit,
+                      .bit = first_obligation_ + static_cast<uint32_t>(obligations[i])});
     }
     for (const Operation& operation : count_one()) mine.push_back(operation);
     G4_ASSIGN_OR_RETURN(const bool possible, rules_.inhabitants_.exist(all));

@@ -35,31 +35,31 @@ bool apply_operation(const Grammar& grammar, const Operation& op,
   Words words(registers);
   using Kind = Operation::Kind;
   switch (op.kind) {
-    case Kind::kUseBit:
-      if (words.bit(op.a)) return false;
-      words.set(op.a / 32, words.get(op.a / 32) | 1U << (op.a % 32));
-      return true;
-    case Kind::kAdvance:
-      if (words.get(0) < op.b || words.get(0) > op.a) return false;
-      words.set(0, op.a + 1);
-      return true;
     case Kind::kCountBelow:
-      if (words.get(op.a) >= op.b) return false;
-      words.set(op.a, words.get(op.a) + 1);
+      if (words.get(op.word) >= op.limit) return false;
+      words.set(op.word, words.get(op.word) + 1);
       return true;
     case Kind::kCountUpTo:
-      words.set(op.a, std::min(words.get(op.a) + 1, op.b));
+      words.set(op.word, std::min(words.get(op.word) + 1, op.limit));
       return true;
     case Kind::kBelow:
-      return words.get(op.a) < op.b;
+      return words.get(op.word) < op.limit;
     case Kind::kAtLeast:
-      return words.get(op.a) >= op.b;
-    case Kind::kHasAll:
-      return words.count_clear(grammar.masks[op.a]) == 0;
-    case Kind::kAnyClear:
-      return words.count_clear(grammar.masks[op.a]) != 0;
+      return words.get(op.word) >= op.limit;
     case Kind::kRoom:
-      return words.get(op.a) + words.count_clear(grammar.masks[op.mask]) < op.b;
+      return words.get(op.word) + words.count_clear(grammar.masks[op.mask]) < op.limit;
+    case Kind::kHasAll:
+      return words.count_clear(grammar.masks[op.mask]) == 0;
+    case Kind::kAnyClear:
+      return words.count_clear(grammar.masks[op.mask]) != 0;
+    case Kind::kUseBit:
+      if (words.bit(op.bit)) return false;
+      words.set(op.bit / 32, words.get(op.bit / 32) | 1U << (op.bit % 32));
+      return true;
+    case Kind::kAdvance:
+      if (words.get(op.word) < op.least || words.get(op.word) > op.limit) return false;
+      words.set(op.word, op.limit + 1);
+      return true;
   }
   return false;
 }

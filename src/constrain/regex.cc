@@ -18,9 +18,15 @@ const CodePointSet kSpaces{{0x09, 0x0D},     {0x20, 0x20},     {0xA0, 0xA0},    
                            {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 const CodePointSet kLineEnds{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
 
+bool is_begin(const Expression& e) { return e.kind == Expression::Kind::kBegin; }
+bool is_lookahead(const Expression& e) {
+  return e.kind == Expression::Kind::kAhead || e.kind == Expression::Kind::kNotAhead;
+}
+bool is_lookahead_or_begin(const Expression& e) { return is_begin(e) || is_lookahead(e); }
+
 class RegexParser {
  public:
-  explicit RegexParser(std::string_view pattern) : pattern_(pattern) {}
+  RegexParser(std::string_view pattern, RegexMode mode) : pattern_(pattern), mode_(mode) {}
 
   Result<Expression> parse() {
     if (!text::is_well_formed(pattern_)) return fail("is not UTF-8");
@@ -64,15 +70,29 @@ class RegexParser {
   Result<Expression> sequence(int depth) {
     Expression result{.kind = Expression::Kind::kSequence};
     while (!done() && peek() != '|' && peek() != ')') {
+      const size_t begin = position_;
       G4_ASSIGN_OR_RETURN(Expression item, quantified(depth));
+      if (is_lookahead(item) && (depth > 0 || !begins_with_anchor(result))) {
+        position_ = begin;
+        return unsupported("lookaround that is not directly behind a '^' at the begin");
+      }
       result.children.push_back(std::move(item));
     }
     return result;
   }
 
+  // Whether all of `sequence` is about the begin of the text.
+  bool begins_with_anchor(const Expression& sequence) const {
+    const auto& all = sequence.children;
+    return std::all_of(all.begin(), all.end(), is_lookahead_or_begin) &&
+           (mode_ == RegexMode::kWhole || std::any_of(all.begin(), all.end(), is_begin));
+  }
+
   Result<Expression> quantified(int depth) {
     if (take("^")) return Expression{.kind = Expression::Kind::kBegin};
     if (take("$")) return Expression{.kind = Expression::Kind::kEnd};
+    if (take("(?=")) return lookahead(Expression::Kind::kAhead, depth);
+    if (take("(?!")) return lookahead(Expression::Kind::kNotAhead, depth);
     G4_ASSIGN_OR_RETURN(Expression item, atom(depth));
     Expression repeat{.kind = Expression::Kind::kRepeat, .max = kUnbounded};
     if (take("+")) {
@@ -131,9 +151,16 @@ class RegexParser {
     return {.kind = Expression::Kind::kSet, .set = normalised(set)};
   }
 
+  Result<Expression> lookahead(Expression::Kind kind, int depth) {
+    Expression result{.kind = kind};
+    G4_ASSIGN_OR_RETURN(result.children.emplace_back(), alternatives(depth + 1));
+    if (!take(")")) return fail("lacks a ')'");
+    return result;
+  }
+
   Result<Expression> group(int depth) {
     if (take("?")) {
-      if (take("=") || take("!") || take("<=") || take("<!")) return unsupported("lookaround");
+      if (take("<=") || take("<!")) return unsupported("lookbehind");
       if (take("<")) {
         const size_t end = pattern_.find('>', position_);
         if (end == std::string_view::npos) return fail("has a group whose name does not end");
@@ -259,18 +286,11 @@ class RegexParser {
   }
 
   const std::string_view pattern_;
+  const RegexMode mode_;
   size_t position_ = 0;
 };
 
-}  // namespace
-
-Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode) {
-  size_t work = Nfa::kMaxWork;
-  return compile_regex(pattern, mode, work);
-}
-
-Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work) {
-  G4_ASSIGN_OR_RETURN(const Expression expression, RegexParser(pattern).parse());
+Result<Dfa> texts_without_lookahead(const Expression& expression, RegexMode mode, size_t& work) {
   Nfa nfa;
   const int start = nfa.add_state();
   const int final = nfa.add_state();
@@ -282,9 +302,73 @@ Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work
     nfa.jump(start, from);
   }
   append_expression(expression, from, final, nfa);
-  Result<Dfa> dfa = nfa.determinise(start, final, mode == RegexMode::kSearch, work);
+  return nfa.determinise(start, final, mode == RegexMode::kSearch, work);
+}
+
+// Lookaheads at the begin of the text ask for another expression that matches there: its texts are
+// an automaton of their own.
+Result<Dfa> texts_of_sequence(const Expression& sequence, RegexMode mode, size_t& work) {
+  const Expression begin{.kind = Expression::Kind::kBegin};
+  Expression rest{.kind = Expression::Kind::kSequence, .children = {begin}};
+  for (const Expression& child : sequence.children)
+    if (!is_lookahead(child)) rest.children.push_back(child);
+  G4_ASSIGN_OR_RETURN(Dfa result, texts_without_lookahead(rest, mode, work));
+  for (const Expression& child : sequence.children) {
+    if (!is_lookahead(child)) continue;
+    const Expression there{.kind = Expression::Kind::kSequence,
+                           .children = {begin, child.children[0]}};
+    G4_ASSIGN_OR_RETURN(const Dfa ahead, texts_without_lookahead(there, RegexMode::kSearch, work));
+    const bool wanted = child.kind == Expression::Kind::kAhead;
+    G4_ASSIGN_OR_RETURN(result,
+                        combine(result, ahead, wanted ? SetOperation::kAnd : SetOperation::kMinus,
+                                kMaxDfaStates, work));
+  }
+  return result;
+}
+
+bool has_lookahead(const Expression& e) {
+  return e.kind == Expression::Kind::kSequence
+             ? std::any_of(e.children.begin(), e.children.end(), is_lookahead)
+             : e.kind == Expression::Kind::kAlternatives &&
+                   std::any_of(e.children.begin(), e.children.end(), has_lookahead);
+}
+
+// The parser takes lookaheads only at the begin of the whole or of its alternatives.
+Result<Dfa> texts_of(const Expression& expression, RegexMode mode, size_t& work) {
+  if (!has_lookahead(expression)) return texts_without_lookahead(expression, mode, work);
+  if (expression.kind == Expression::Kind::kSequence)
+    return texts_of_sequence(expression, mode, work);
+  Dfa result;
+  for (const Expression& branch : expression.children) {
+    G4_ASSIGN_OR_RETURN(const Dfa texts, texts_of(branch, mode, work));
+    G4_ASSIGN_OR_RETURN(result, combine(result, texts, SetOperation::kOr, kMaxDfaStates, work));
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode) {
+  size_t work = Nfa::kMaxWork;
+  return compile_regex(pattern, mode, work);
+}
+
+Result<Dfa> compile_regex(std::string_view pattern, RegexMode mode, size_t& work) {
+  G4_ASSIGN_OR_RETURN(const Expression expression, RegexParser(pattern, mode).parse());
+  Result<Dfa> dfa = texts_of(expression, mode, work);
   if (!dfa.ok()) return dfa.error().with_context("the regular expression");
   return dfa;
+}
+
+Result<std::optional<RepeatedSet>> repeated_set(std::string_view pattern) {
+  G4_ASSIGN_OR_RETURN(Expression whole, RegexParser(pattern, RegexMode::kSearch).parse());
+  auto& parts = whole.children;
+  if (whole.kind != Expression::Kind::kSequence || parts.size() != 3 || !is_begin(parts[0]) ||
+      parts[1].kind != Expression::Kind::kRepeat || parts[2].kind != Expression::Kind::kEnd ||
+      parts[1].children[0].kind != Expression::Kind::kSet)
+    return std::optional<RepeatedSet>();
+  return std::optional(
+      RepeatedSet{std::move(parts[1].children[0].set), parts[1].min, parts[1].max});
 }
 
 }  // namespace gemma4::constrain

@@ -61,7 +61,28 @@ TEST(Regex, Syntax) {
                       std::string("a-b\t\n\v\f\r\0\b-/$", 13)));
 }
 
+TEST(Regex, LookaheadAtTheBegin) {
+  EXPECT_TRUE(matches("^(?!\\.)(?!.*\\.\\.)[a.]+@b$", "a.a@b"));
+  EXPECT_FALSE(matches("^(?!\\.)(?!.*\\.\\.)[a.]+@b$", ".a@b"));
+  EXPECT_FALSE(matches("^(?!\\.)(?!.*\\.\\.)[a.]+@b$", "a..a@b"));
+  EXPECT_TRUE(matches("^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", "-1.5"));
+  EXPECT_FALSE(matches("^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", "-."));
+  EXPECT_TRUE(matches("^(?=.*[A-Z])(?=.*\\d).{3}|^(?!b)c", "x1Y"));
+  EXPECT_TRUE(matches("^(?=.*[A-Z])(?=.*\\d).{3}|^(?!b)c", "c"));
+  EXPECT_FALSE(matches("^(?=.*[A-Z])(?=.*\\d).{3}|^(?!b)c", "x1y"));
+  EXPECT_TRUE(matches("(?!b)[bc]+", "cb", RegexMode::kWhole));
+  EXPECT_FALSE(matches("(?!b)[bc]+", "bc", RegexMode::kWhole));
+}
+
 TEST(Regex, RefusesByName) {
+  for (const char* elsewhere :
+       {"(?=a)", "a(?!b)", "^a(?=b)", "^((?!a)b)", "^(?=(?=a)a)", "^(?!a)*"})
+    EXPECT_NE(refusal(elsewhere), "accepted") << elsewhere;
+  EXPECT_THAT(refusal("^a(?=b)"), HasSubstr("lookaround"));
+  EXPECT_THAT(refusal("^(?<=b)"), HasSubstr("lookbehind"));
+  std::string deep = "^";
+  for (int i = 0; i < 100000; ++i) deep += "(?=";
+  EXPECT_THAT(refusal(deep), HasSubstr("nests"));
   EXPECT_THAT(refusal("(?=a)"), HasSubstr("lookaround"));
   EXPECT_THAT(refusal("(a)\\1"), HasSubstr("back reference"));
   EXPECT_THAT(refusal("\\k<a>"), HasSubstr("back reference"));

@@ -66,7 +66,8 @@ struct SchemaOptions {
   // Whether objects may have properties that their schema does not name where it does not say so.
   // The standard: yes.
   bool open_objects = true;
-  // Whether type names may be upper-case and `nullable` adds null, as in declarations of tools.
+  // Whether type names may be upper-case, `nullable` adds null, and keywords that are null are not
+  // there, as in declarations of tools.
   bool tool_forms = false;
   // Other documents that references may name: URI and contents.
   std::vector<std::pair<std::string, const json::Value*>> documents;

@@ -148,7 +148,7 @@ void SchemaAlgebra::add_to(Conjunction& all, Literal literal) const {
 }
 
 std::string SchemaAlgebra::place_of(const Conjunction& all) const {
-  return schemas_[all.empty() ? 0 : all[0].schema].path.schema();
+  return schemas_[first_of(all)].path.schema();
 }
 
 Error SchemaAlgebra::refuse(SchemaId id, std::string_view keyword, std::string_view why) const {
@@ -181,7 +181,7 @@ Result<bool> SchemaAlgebra::empty(const Conjunction& all) {
   const auto known = empty_.find(all);
   if (known != empty_.end()) return known->second;
   if (depth_ >= kMaxDepth) return false;
-  G4_RETURN_IF_ERROR(charge(1, all.empty() ? 0 : all[0].schema));
+  G4_RETURN_IF_ERROR(charge(1, first_of(all)));
   empty_[all] = false;  // while it is being looked at: not certainly empty
   // A value inside of another: what is being looked at outside may be looked at here again.
   std::set<std::pair<SchemaId, int>> outside;

@@ -107,6 +107,8 @@ class SchemaAlgebra {
   Status charge(size_t amount, SchemaId place);
   // What is left for automata.
   size_t& work() { return work_; }
+  // The schema that stands for a conjunction in messages.
+  static SchemaId first_of(const Conjunction& all) { return all.empty() ? 0 : all[0].schema; }
   // "schema at '/path'", of the first literal.
   std::string place_of(const Conjunction& all) const;
   Error refuse(SchemaId id, std::string_view keyword, std::string_view why) const;

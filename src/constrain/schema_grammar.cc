@@ -1,7 +1,7 @@
 #include "constrain/schema_grammar.h"
 
-#include "base/strings.h"
 #include "constrain/array_rule.h"
+#include "constrain/culprit.h"
 #include "constrain/object_rule.h"
 
 namespace gemma4::constrain {
@@ -11,8 +11,8 @@ Result<RuleId> ValueRules::root(const std::vector<SchemaId>& schemas) {
   for (const SchemaId id : schemas) algebra_.add_to(all, {id, false});
   G4_ASSIGN_OR_RETURN(const bool possible, inhabitants_.exist(all));
   if (possible) return value(all);
-  return Error{ErrorCode::kInvalidArgument,
-               str_cat("nothing satisfies this: no value fits the ", algebra_.place_of(all))};
+  G4_ASSIGN_OR_RETURN(const std::string why, describe_culprit(algebra_, inhabitants_, all));
+  return Error{ErrorCode::kInvalidArgument, "nothing satisfies this: " + why};
 }
 
 Result<RuleId> ValueRules::value(const Conjunction& all) {
@@ -69,14 +69,6 @@ Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& sche
   ValueRules rules(SchemaAlgebra(std::move(schemas), options.open_objects), grammar, *dialect);
   G4_ASSIGN_OR_RETURN(const RuleId root, rules.root({0}));
   return grammar.build(root);
-}
-
-Result<std::shared_ptr<const Grammar>> grammar_of_json() {
-  return grammar_of_schema(json::Value(true), {});
-}
-
-Result<std::shared_ptr<const Grammar>> grammar_of_json_object() {
-  return grammar_of_schema(json::Value(json::Value::Object{{"type", "object"}}), {});
 }
 
 }  // namespace gemma4::constrain

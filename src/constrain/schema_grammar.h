@@ -27,10 +27,6 @@ namespace gemma4::constrain {
 Result<std::shared_ptr<const Grammar>> grammar_of_schema(const json::Value& schema,
                                                          const SchemaOptions& options);
 
-// Any JSON value, and any JSON object.
-Result<std::shared_ptr<const Grammar>> grammar_of_json();
-Result<std::shared_ptr<const Grammar>> grammar_of_json_object();
-
 // A count as a register can hold it; no text is so long that it matters.
 inline uint32_t clamped(uint64_t count) {
   return static_cast<uint32_t>(std::min<uint64_t>(count, UINT32_MAX - 1));

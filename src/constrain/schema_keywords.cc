@@ -1,6 +1,7 @@
 // The keywords about strings, numbers, arrays and objects.
 #include <algorithm>
 
+#include "constrain/expression.h"
 #include "constrain/regex.h"
 #include "constrain/schema_loader.h"
 
@@ -17,9 +18,9 @@ Result<bool> SchemaLoader::read_text(Schema& schema, const std::string& name, co
     G4_RETURN_IF_ERROR(limit(value, place.path, name, set.max_length));
   } else if (name == "pattern") {
     if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
-    auto dfa = compile_regex(value.as_string(), RegexMode::kSearch, work_);
-    if (!dfa.ok()) return dfa.error().with_context(place.path.schema() + ": pattern");
-    set = StringSet::of(std::move(dfa).value());
+    auto texts = texts_of_pattern(value.as_string());
+    if (!texts.ok()) return texts.error().with_context(place.path.schema() + ": pattern");
+    set = std::move(texts).value();
   } else if (name == "format") {
     if (!value.is_string()) return wrong_schema(place.path, name, "must be a string");
     if (!options_.enforce_formats) return true;
@@ -29,11 +30,42 @@ Result<bool> SchemaLoader::read_text(Schema& schema, const std::string& name, co
                             str_cat("'", value.as_string(), "' is beyond regular languages"));
     if (dfa == nullptr) return true;
     set = StringSet::of(*dfa);
+    constexpr uint64_t kLongestHostname = 253;  // RFC 1035, as written; the automaton cannot count
+    if (value.as_string() == "hostname") set.max_length = kLongestHostname;
   } else {
     return false;
   }
   schema.strings.push_back(std::move(set));
   return true;
+}
+
+// Counts of one set are lengths, which need no states.
+Result<StringSet> SchemaLoader::texts_of_pattern(const std::string& pattern) {
+  G4_ASSIGN_OR_RETURN(const auto repeated, repeated_set(pattern));
+  if (!repeated) {
+    G4_ASSIGN_OR_RETURN(Dfa dfa, compile_regex(pattern, RegexMode::kSearch, work_));
+    return StringSet::of(std::move(dfa));
+  }
+  const StringSet lengths{
+      static_cast<uint64_t>(repeated->min),
+      repeated->max == kUnbounded ? kNoLimit : static_cast<uint64_t>(repeated->max), nullptr};
+  if (complement(repeated->set).empty()) return lengths;
+  Nfa nfa;
+  const int start = nfa.add_state();
+  const int final = nfa.add_state();
+  nfa.code_point(start, repeated->set, start);
+  nfa.jump(start, final);
+  G4_ASSIGN_OR_RETURN(Dfa dfa, nfa.determinise(start, final, false, work_));
+  return intersection(StringSet::of(std::move(dfa)), lengths, work_);
+}
+
+// `exclusiveMinimum: true` beside `minimum`, as in draft 4.
+static Comparison comparison_of(const Value& schema, Comparison comparison,
+                                const std::string& keyword) {
+  const Value* exclusive =
+      schema.find(keyword == "minimum" ? "exclusiveMinimum" : "exclusiveMaximum");
+  if (exclusive == nullptr || !exclusive->is_bool() || !exclusive->as_bool()) return comparison;
+  return keyword == "minimum" ? Comparison::kAbove : Comparison::kBelow;
 }
 
 Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, const Value& value,
@@ -46,6 +78,7 @@ Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, 
   const auto* const bound = std::find_if(std::begin(kBounds), std::end(kBounds),
                                          [&](const auto& entry) { return entry.first == name; });
   if (bound == std::end(kBounds) && name != "multipleOf") return false;
+  if (value.is_bool() && name.starts_with("exclusive")) return true;
   if (!value.is_number()) return wrong_schema(place.path, name, "must be a number");
   const auto decimal = to_decimal(value.as_number());
   if (!decimal.ok()) return refused_schema(place.path, name, decimal.error().message);
@@ -53,10 +86,14 @@ Result<bool> SchemaLoader::read_number(Schema& schema, const std::string& name, 
       (decimal.value().negative ||
        (decimal.value().whole == "0" && decimal.value().fraction.empty())))
     return wrong_schema(place.path, name, "must be above 0");
-  NumberSet& known = numbers_[name + value.as_number().text];
+  const bool compares = bound != std::end(kBounds);
+  const Comparison comparison =
+      compares ? comparison_of(*place.value, bound->second, name) : Comparison::kAtLeast;
+  NumberSet& known =
+      numbers_[str_cat(compares ? static_cast<int>(comparison) : -1, " ", value.as_number().text)];
   if (known.is_all()) {
-    auto dfa = bound != std::end(kBounds) ? numbers_compared(bound->second, decimal.value(), work_)
-                                          : multiples_of(decimal.value(), work_);
+    auto dfa = compares ? numbers_compared(comparison, decimal.value(), work_)
+                        : multiples_of(decimal.value(), work_);
     if (!dfa.ok()) return refused_schema(place.path, name, dfa.error().message);
     known = NumberSet::of(std::move(dfa).value());
   }

@@ -20,8 +20,11 @@ Error refused_schema(const SchemaPath& path, std::string_view keyword, std::stri
 }
 
 Status SchemaLoader::read(Schema& schema, const SchemaPlace& place) {
-  for (const auto& [name, value] : place.value->as_object())
+  for (const auto& [name, value] : place.value->as_object()) {
+    // Libraries write out what they leave open; only const has a use for null.
+    if (options_.tool_forms && value.is_null() && name != "const") continue;
     G4_RETURN_IF_ERROR(read_keyword(schema, name, value, place));
+  }
   // then and else say nothing without if; min- and maxContains nothing without contains.
   if (!schema.condition) schema.then_schema = schema.else_schema = std::nullopt;
   return {};
@@ -59,10 +62,14 @@ Status SchemaLoader::read_keyword(Schema& schema, const std::string& name, const
 }
 
 Status SchemaLoader::read_dialect(std::string uri, const SchemaPlace& place) {
-  constexpr std::array<std::string_view, 5> kKnown{
+  constexpr std::array<std::string_view, 7> kKnown{
       "https://json-schema.org/draft/2020-12/schema",
-      "https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft-07/schema",
-      "http://json-schema.org/draft-06/schema", "http://json-schema.org/schema"};
+      "https://json-schema.org/draft/2019-09/schema",
+      "http://json-schema.org/draft-07/schema",
+      "http://json-schema.org/draft-06/schema",
+      "http://json-schema.org/draft-04/schema",
+      "http://json-schema.org/schema",
+      "https://spec.openapis.org/oas/3.1/dialect/base"};
   if (uri.ends_with('#')) uri.pop_back();
   if (std::find(kKnown.begin(), kKnown.end(), uri) != kKnown.end()) return {};
   return refused_schema(place.path, "$schema",
@@ -147,7 +154,25 @@ Status SchemaLoader::read_reference(Schema& schema, const std::string& name, con
   return loaded.status();
 }
 
+// Whether `document` is what some servers take around a schema: a name and the schema, or
+// {"type": "json_schema", "json_schema": {...}}. As a schema it would allow everything.
+static bool is_envelope(const Value& document) {
+  constexpr std::array<std::string_view, 6> kMembers{"name",   "description", "strict",
+                                                     "schema", "json_schema", "type"};
+  if (!document.is_object()) return false;
+  bool has_schema = false;
+  for (const auto& [name, value] : document.as_object()) {
+    if (std::find(kMembers.begin(), kMembers.end(), name) == kMembers.end()) return false;
+    if (name == "type" && !(value.is_string() && value.as_string() == "json_schema")) return false;
+    has_schema = has_schema || (name.ends_with("schema") && value.is_object());
+  }
+  return has_schema;
+}
+
 Result<SchemaSet> load_schema(const Value& document, const SchemaOptions& options) {
+  if (is_envelope(document))
+    return Error{ErrorCode::kInvalidArgument,
+                 "this is no schema but has one inside; give the schema itself"};
   return SchemaLoader(options).load(document);
 }
 

@@ -107,7 +107,12 @@ class SchemaLoader {
     if (!decimal.ok() || decimal.value().negative || !decimal.value().fraction.empty())
       return wrong_schema(path, keyword, "must be a whole number that is not negative");
     const std::string& digits = decimal.value().whole;
+    constexpr uint64_t kMostCounted = UINT32_MAX - 2;  // as registers can
     result = digits.size() > 18 ? kNoLimit : std::stoull(digits);
+    if (result <= kMostCounted) return {};
+    if (keyword.starts_with("min"))
+      return refused_schema(path, keyword, str_cat("it is above ", kMostCounted));
+    result = kNoLimit;  // nothing is so long
     return {};
   }
 
@@ -121,6 +126,7 @@ class SchemaLoader {
                                const SchemaPlace& place);
   Result<bool> read_text(Schema& schema, const std::string& name, const json::Value& value,
                          const SchemaPlace& place);
+  Result<StringSet> texts_of_pattern(const std::string& pattern);
   Result<bool> read_number(Schema& schema, const std::string& name, const json::Value& value,
                            const SchemaPlace& place);
   Result<bool> read_array(Schema& schema, const std::string& name, const json::Value& value,
@@ -140,7 +146,7 @@ class SchemaLoader {
   SchemaSet schemas_;
   std::unordered_map<const json::Value*, SchemaId> ids_;
   int depth_ = 0;
-  std::map<std::string, NumberSet> numbers_;  // by keyword and its number
+  std::map<std::string, NumberSet> numbers_;  // by comparison, or -1 for multiples, and the number
   size_t work_ = Nfa::kMaxWork;               // for all patterns and numbers together
 };
 

@@ -27,7 +27,7 @@ class SpecBuilder {
       return algebra_.refuse(literal.schema, "$ref", "the schema refers to itself without end");
     const SchemaId outer = std::exchange(place_, literal.schema);
     Result<Specs> result =
-        literal.negated ? opposite(literal.schema) : evaluate(literal.schema, annotations);
+        literal.negated ? apart(literal.schema) : within(literal.schema, annotations);
     algebra_.open_.erase(mark);
     place_ = outer;
     return result;
@@ -64,6 +64,20 @@ class SpecBuilder {
   Result<Specs> positive(SchemaId id, Annotations a) { return of({id, false}, a); }
   Result<Specs> negative(SchemaId id) { return of({id, true}, Annotations::kIgnored); }
 
+  // What a schema applies in place holds together with its own keywords; what it negates does not.
+  Result<Specs> within(SchemaId id, Annotations annotations) {
+    surrounding_.push_back(&algebra_.schema(id));
+    Result<Specs> result = evaluate(id, annotations);
+    surrounding_.pop_back();
+    return result;
+  }
+  Result<Specs> apart(SchemaId id) {
+    auto outside = std::exchange(surrounding_, {});
+    Result<Specs> result = opposite(id);
+    surrounding_ = std::move(outside);
+    return result;
+  }
+
   Result<Specs> evaluate(SchemaId id, Annotations annotations) {
     const Schema& schema = algebra_.schema(id);
     if (schema.never || (schema.types & Spec::kType) == 0) return Specs();
@@ -77,7 +91,7 @@ class SpecBuilder {
     };
     for (const auto& list : schema.values) G4_RETURN_IF_ERROR(add(one_of_values(list)));
     for (const SchemaId part : schema.all_of) G4_RETURN_IF_ERROR(add(positive(part, annotations)));
-    if (schema.has_any_of) G4_RETURN_IF_ERROR(add(any_of(schema, annotations)));
+    if (schema.has_any_of) G4_RETURN_IF_ERROR(add(any_of(schema, annotations, result.size())));
     for (const auto& branches : schema.one_of)
       G4_RETURN_IF_ERROR(add(one_of(branches, annotations)));
     if (schema.negated) G4_RETURN_IF_ERROR(add(negative(*schema.negated)));
@@ -100,20 +114,61 @@ class SpecBuilder {
 
   // With annotations that count, every set of branches is an alternative of its own: what more
   // branches have looked at is allowed more. Where objects have only the properties that are named,
-  // the same goes for a few branches that name some.
-  Result<Specs> any_of(const Schema& schema, Annotations annotations) {
-    std::vector<Specs> branches;
-    for (const SchemaId id : schema.any_of) {
-      G4_ASSIGN_OR_RETURN(branches.emplace_back(), positive(id, annotations));
-    }
+  // the same goes for a few branches that name some. `factor` alternatives are to be combined with
+  // the result.
+  Result<Specs> any_of(const Schema& schema, Annotations annotations, size_t factor) {
+    const bool all_subsets = annotations == Annotations::kAllSubsets;
+    const bool closed = Spec::kType == kObjectBit && !algebra_.open_objects();
     Specs result;
-    constexpr size_t kFewBranches = 4;
-    const bool closed =
-        Spec::kType == kObjectBit && !algebra_.open_objects() && branches.size() <= kFewBranches;
-    if (annotations != Annotations::kAllSubsets && !closed) {
-      for (Specs& branch : branches) append(result, std::move(branch));
-      return result;
+    std::vector<Specs> joined;
+    for (const SchemaId id : schema.any_of) {
+      G4_ASSIGN_OR_RETURN(Specs branch, positive(id, annotations));
+      if (all_subsets || (closed && brings_names(branch))) {
+        joined.push_back(std::move(branch));
+      } else {
+        append(result, std::move(branch));
+      }
     }
+    if (all_subsets || few_subsets(joined, factor)) {
+      G4_ASSIGN_OR_RETURN(Specs subsets, all_subsets_of(joined));
+      append(result, std::move(subsets));
+    } else {
+      for (Specs& branch : joined) append(result, std::move(branch));
+    }
+    return result;
+  }
+
+  // Whether a branch names properties that nothing around it does. Other branches add nothing to
+  // one that does: what both allow together, that one allows.
+  bool brings_names(const Specs& branch) const {
+    if constexpr (Spec::kType == kObjectBit) {
+      for (const Spec& spec : branch)
+        for (const auto& group : spec.groups) {
+          if (!group->patterns.empty() || group->additional) return true;
+          for (const auto& [name, literals] : group->named)
+            if (!named_around(name)) return true;
+        }
+    }
+    return false;
+  }
+  bool named_around(const std::string& name) const {
+    return std::any_of(surrounding_.begin(), surrounding_.end(), [&](const Schema* schema) {
+      const auto& all = schema->properties;
+      return std::any_of(all.begin(), all.end(), [&](const auto& p) { return p.first == name; });
+    });
+  }
+
+  static bool few_subsets(const std::vector<Specs>& branches, size_t factor) {
+    constexpr size_t kFewBranches = 4;
+    constexpr size_t kFewSubsets = 256;
+    if (branches.size() > kFewBranches) return false;
+    size_t count = std::max<size_t>(factor, 1);
+    for (const Specs& branch : branches) count = std::min(count, kFewSubsets) * (branch.size() + 1);
+    return count <= kFewSubsets;
+  }
+
+  Result<Specs> all_subsets_of(const std::vector<Specs>& branches) {
+    Specs result;
     G4_RETURN_IF_ERROR(algebra_.charge(size_t{1} << std::min<size_t>(branches.size(), 40), place_));
     for (size_t subset = 1; subset < size_t{1} << branches.size(); ++subset) {
       Specs merged{Spec()};
@@ -244,7 +299,8 @@ class SpecBuilder {
   }
 
   SchemaAlgebra& algebra_;
-  SchemaId place_ = 0;  // the schema being looked at
+  SchemaId place_ = 0;                      // the schema being looked at
+  std::vector<const Schema*> surrounding_;  // that hold together with it, itself included
 };
 
 // All alternatives of a conjunction that are not plainly impossible.

@@ -5,6 +5,7 @@
 
 #include "constrain/nfa.h"
 #include "constrain/numbers.h"
+#include "constrain/text_lengths.h"
 
 namespace gemma4::constrain {
 namespace {
@@ -67,32 +68,43 @@ class LengthLimiter {
   Dfa result_;
 };
 
-// `set` is one of lengths alone.
-Result<StringSet> limited(const Dfa& dfa, const StringSet& set, size_t& work) {
-  G4_ASSIGN_OR_RETURN(Dfa result, LengthLimiter(dfa, set.min_length, set.max_length).limit(work));
-  return StringSet::of(std::move(result));
+// The texts of `dfa` between the bounds, with as many of these left out as say nothing.
+Result<StringSet> limited(std::shared_ptr<const Dfa> dfa, uint64_t min, uint64_t max,
+                          size_t& work) {
+  if (dfa->empty() || min > max) return StringSet::none();
+  if (min == 0 && max == kNoLimit) return StringSet{min, max, std::move(dfa)};
+  if (!spend(dfa->states.size(), work)) return too_large_automaton();
+  const std::vector<uint32_t> least = least_code_points(*dfa);
+  if (max < least[0]) return StringSet::none();
+  if (most_code_points(*dfa) <= max) max = kNoLimit;
+  if (min <= least[0]) min = 0;
+  if (min > 0 && !takes_any_length(*dfa, least)) {
+    G4_ASSIGN_OR_RETURN(Dfa longer, LengthLimiter(*dfa, min, kNoLimit).limit(work));
+    return limited(std::make_shared<const Dfa>(std::move(longer)), 0, max, work);
+  }
+  return StringSet{min, max, std::move(dfa)};
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Dfa>> to_dfa(const StringSet& set, size_t& work) {
-  if (set.dfa) return set.dfa;
+  if (set.dfa && set.any_length()) return set.dfa;
   if (set.is_all()) return std::make_shared<const Dfa>(any_text());
   if (set.is_none()) return std::make_shared<const Dfa>();
-  G4_ASSIGN_OR_RETURN(StringSet result, limited(any_text(), set, work));
-  return result.dfa;
+  const Dfa& dfa = set.dfa ? *set.dfa : any_text();
+  G4_ASSIGN_OR_RETURN(Dfa result, LengthLimiter(dfa, set.min_length, set.max_length).limit(work));
+  return std::make_shared<const Dfa>(std::move(result));
 }
 
 Result<StringSet> intersection(const StringSet& a, const StringSet& b, size_t& work) {
   if (a.is_all() || b.is_none()) return b;
   if (b.is_all() || a.is_none()) return a;
-  if (!a.dfa && !b.dfa)
-    return StringSet{std::max(a.min_length, b.min_length), std::min(a.max_length, b.max_length),
-                     nullptr};
-  if (!a.dfa) return limited(*b.dfa, a, work);
-  if (!b.dfa) return limited(*a.dfa, b, work);
+  const uint64_t min = std::max(a.min_length, b.min_length);
+  const uint64_t max = std::min(a.max_length, b.max_length);
+  if (!a.dfa && !b.dfa) return StringSet{min, max, nullptr};
+  if (!a.dfa || !b.dfa || a.dfa == b.dfa) return limited(a.dfa ? a.dfa : b.dfa, min, max, work);
   G4_ASSIGN_OR_RETURN(Dfa dfa, combine(*a.dfa, *b.dfa, SetOperation::kAnd, kMostStates, work));
-  return StringSet::of(std::move(dfa));
+  return limited(std::make_shared<const Dfa>(std::move(dfa)), min, max, work);
 }
 
 Result<StringSet> unite(const StringSet& a, const StringSet& b, size_t& work) {
@@ -100,9 +112,9 @@ Result<StringSet> unite(const StringSet& a, const StringSet& b, size_t& work) {
   if (b.is_all() || a.is_none()) return b;
   const uint64_t low = std::max(a.min_length, b.min_length);
   const uint64_t high = std::min(a.max_length, b.max_length);
-  if (!a.dfa && !b.dfa && (low <= high || low - 1 == high))  // no gap between them
+  if (a.dfa == b.dfa && (low <= high || low - 1 == high))  // no gap between them
     return StringSet{std::min(a.min_length, b.min_length), std::max(a.max_length, b.max_length),
-                     nullptr};
+                     a.dfa};
   G4_ASSIGN_OR_RETURN(const auto left, to_dfa(a, work));
   G4_ASSIGN_OR_RETURN(const auto right, to_dfa(b, work));
   G4_ASSIGN_OR_RETURN(Dfa dfa, combine(*left, *right, SetOperation::kOr, kMostStates, work));

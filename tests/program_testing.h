@@ -21,9 +21,9 @@ namespace gemma4 {
 
 using Clock = std::chrono::steady_clock;
 
-// So hot that a stop token is one draw in thousands: an answer that still goes on after a few
-// words.
-inline const std::vector<std::string> kEndless = {"--temp", "100", "--top-k", "0", "--top-p", "1"};
+// The likeliest first token again and again, until the context is full. (Not a high temperature:
+// one draw in thousands stops the answer or begins a thought, and some runs meet it.)
+inline const std::vector<std::string> kEndless = {"--temp", "0", "--frequency-penalty", "-100"};
 
 std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b);
 

@@ -23,74 +23,65 @@ enum class DType : uint8_t {
   kU64,
   kBool,
   kF8E4M3,
-  kF8E5M2
+  kF8E5M2,
+  // Blocks of quantised weights, as in GGUF files; src/quant says what their bytes mean.
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kIQ4_NL,
+  kMXFP4,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_XS,
 };
 
-constexpr int64_t size_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-    case DType::kI64:
-    case DType::kU64:
-      return 8;
-    case DType::kF32:
-    case DType::kI32:
-    case DType::kU32:
-      return 4;
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kI16:
-    case DType::kU16:
-      return 2;
-    case DType::kI8:
-    case DType::kU8:
-    case DType::kBool:
-    case DType::kF8E4M3:
-    case DType::kF8E5M2:
-      return 1;
-  }
-  return 0;
+struct DTypeInfo {
+  std::string_view name;   // that of safetensors headers, or of GGUF's types
+  int64_t block_elements;  // 1 for plain numbers
+  int64_t block_bytes;
+};
+
+constexpr DTypeInfo info_of(DType dtype) {
+  constexpr DTypeInfo kInfo[] = {
+      {"F32", 1, 4},      {"F16", 1, 2},      {"BF16", 1, 2},     {"F64", 1, 8},
+      {"I8", 1, 1},       {"U8", 1, 1},       {"I16", 1, 2},      {"U16", 1, 2},
+      {"I32", 1, 4},      {"U32", 1, 4},      {"I64", 1, 8},      {"U64", 1, 8},
+      {"BOOL", 1, 1},     {"F8_E4M3", 1, 1},  {"F8_E5M2", 1, 1},  {"Q4_0", 32, 18},
+      {"Q4_1", 32, 20},   {"Q5_0", 32, 22},   {"Q5_1", 32, 24},   {"Q8_0", 32, 34},
+      {"IQ4_NL", 32, 18}, {"MXFP4", 32, 17},  {"Q2_K", 256, 84},  {"Q3_K", 256, 110},
+      {"Q4_K", 256, 144}, {"Q5_K", 256, 176}, {"Q6_K", 256, 210}, {"IQ4_XS", 256, 136},
+  };
+  return kInfo[static_cast<size_t>(dtype)];
 }
 
-// The name used in safetensors headers.
-constexpr std::string_view name_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-      return "F64";
-    case DType::kF32:
-      return "F32";
-    case DType::kF16:
-      return "F16";
-    case DType::kBF16:
-      return "BF16";
-    case DType::kI64:
-      return "I64";
-    case DType::kU64:
-      return "U64";
-    case DType::kI32:
-      return "I32";
-    case DType::kU32:
-      return "U32";
-    case DType::kI16:
-      return "I16";
-    case DType::kU16:
-      return "U16";
-    case DType::kI8:
-      return "I8";
-    case DType::kU8:
-      return "U8";
-    case DType::kBool:
-      return "BOOL";
-    case DType::kF8E4M3:
-      return "F8_E4M3";
-    case DType::kF8E5M2:
-      return "F8_E5M2";
-  }
-  return "?";
+constexpr std::string_view name_of(DType dtype) { return info_of(dtype).name; }
+
+// Quantised in blocks: elements have no address of their own.
+constexpr bool is_block_dtype(DType dtype) { return info_of(dtype).block_elements > 1; }
+
+// Bytes of an element that is no block's.
+constexpr int64_t size_of(DType dtype) {
+  return is_block_dtype(dtype) ? 0 : info_of(dtype).block_bytes;
+}
+
+// Bytes of a row of `cols` elements, a whole number of blocks.
+constexpr int64_t row_bytes(DType dtype, int64_t cols) {
+  const DTypeInfo info = info_of(dtype);
+  return cols / info.block_elements * info.block_bytes;
+}
+
+constexpr bool is_float_dtype(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
 }
 
 // The types that weights may have.
 constexpr bool is_weight_dtype(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+  return is_float_dtype(dtype) || is_block_dtype(dtype);
 }
 
 inline float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }

@@ -107,5 +107,17 @@ TEST(Dtype, NamesAreDistinctAndSizesAreThoseInTheName) {
   }
 }
 
+TEST(Dtype, RowsOfBlocksHaveTheSizesOfGgmlsBlocks) {
+  EXPECT_EQ(row_bytes(DType::kBF16, 7), 14);
+  EXPECT_EQ(row_bytes(DType::kQ4_0, 96), 3 * 18);
+  EXPECT_EQ(row_bytes(DType::kQ8_0, 32), 34);
+  EXPECT_EQ(row_bytes(DType::kQ4_K, 512), 2 * 144);
+  EXPECT_EQ(row_bytes(DType::kQ6_K, 256), 210);
+  EXPECT_EQ(name_of(DType::kIQ4_XS), "IQ4_XS");
+  EXPECT_EQ(row_bytes(DType::kIQ4_XS, 256), 136);  // the last one: the table is whole
+  EXPECT_FALSE(is_block_dtype(DType::kF8E5M2));
+  EXPECT_TRUE(is_block_dtype(DType::kQ4_0));
+}
+
 }  // namespace
 }  // namespace gemma4

@@ -58,7 +58,7 @@ struct Matrix {
   int64_t cols = 0;
 
   explicit operator bool() const { return data != nullptr; }
-  int64_t row_bytes() const { return cols * size_of(dtype); }
+  int64_t row_bytes() const { return gemma4::row_bytes(dtype, cols); }
   int64_t bytes() const { return rows * row_bytes(); }
   // Rows [begin, begin + count).
   Matrix row_slice(int64_t begin, int64_t count) const {

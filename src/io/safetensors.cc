@@ -109,7 +109,10 @@ Status check_coverage(std::vector<Range> ranges, uint64_t data_bytes) {
 
 }  // namespace
 
-int64_t Tensor::size() const { return static_cast<int64_t>(bytes.size()) / size_of(dtype); }
+int64_t Tensor::size() const {
+  const DTypeInfo info = info_of(dtype);
+  return static_cast<int64_t>(bytes.size()) / info.block_bytes * info.block_elements;
+}
 
 std::string shape_string(std::span<const int64_t> shape) {
   std::string out = "[";
@@ -229,7 +232,7 @@ uint64_t TensorStore::file_bytes() const {
 }
 
 Result<std::vector<float>> read_floats(const Tensor& tensor) {
-  if (!is_weight_dtype(tensor.dtype))
+  if (!is_float_dtype(tensor.dtype))
     return invalid(str_cat("has type ", name_of(tensor.dtype), ", expected F32, F16 or BF16"));
   std::vector<float> values(static_cast<size_t>(tensor.size()));
   for (size_t i = 0; i < values.size(); ++i)

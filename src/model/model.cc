@@ -113,7 +113,8 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   if (tensor->shape != entry.shape)
     return invalid(str_cat("has shape ", io::shape_string(tensor->shape),
                            ", the configuration needs ", io::shape_string(entry.shape)));
-  if (!is_weight_dtype(tensor->dtype))
+  const bool is_matrix = std::holds_alternative<Matrix*>(entry.target);
+  if (is_matrix ? !is_weight_dtype(tensor->dtype) : !is_float_dtype(tensor->dtype))
     return invalid(str_cat("has type ", name_of(tensor->dtype), ", expected BF16, F16 or F32"));
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   text_size_.bytes += tensor->bytes.size();
@@ -121,9 +122,7 @@ Status Model::bind_tensor(const TensorEntry& entry) {
     **matrix = matrix_of(*tensor);
     G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
   } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
-    std::vector<float> values;
-    for (int64_t i = 0; i < tensor->size(); ++i)
-      values.push_back(load_float(tensor->bytes.data(), tensor->dtype, i));
+    G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
     G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
     **vector = placed.data();
   } else {

@@ -21,7 +21,7 @@ void expect_same_bits(std::span<const float> a, std::span<const float> b, const 
 // Σ_k |x_k · w_nk| of every output.
 std::vector<double> product_magnitudes(const std::vector<float>& x, int64_t tokens,
                                        const Weight& weight) {
-  const auto [data, dtype, rows, cols] = weight.matrix();
+  const int64_t rows = weight.matrix().rows, cols = weight.matrix().cols;
   std::vector<double> sums;
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t n = 0; n < rows; ++n) {

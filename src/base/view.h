@@ -56,6 +56,10 @@ struct Matrix {
   DType dtype = DType::kBF16;
   int64_t rows = 0;
   int64_t cols = 0;
+  // The same numbers in an order that products prefer (kernels/packed.h), or null. `data` stays
+  // readable beside it.
+  const void* packed = nullptr;
+  static constexpr int64_t kPackedRows = 16;  // are together there
 
   explicit operator bool() const { return data != nullptr; }
   int64_t row_bytes() const { return gemma4::row_bytes(dtype, cols); }
@@ -63,7 +67,11 @@ struct Matrix {
   // Rows [begin, begin + count).
   Matrix row_slice(int64_t begin, int64_t count) const {
     G4_CHECK(begin >= 0 && count >= 0 && begin + count <= rows);
-    return {static_cast<const std::byte*>(data) + begin * row_bytes(), dtype, count, cols};
+    const auto from = [&](const void* all) {
+      return static_cast<const std::byte*>(all) + begin * row_bytes();
+    };
+    const bool whole = packed != nullptr && begin % kPackedRows == 0 && count % kPackedRows == 0;
+    return {from(data), dtype, count, cols, whole ? from(packed) : nullptr};
   }
 };
 

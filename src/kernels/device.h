@@ -38,6 +38,11 @@ class Device {
   // Bytes that allocate() can still give; 0 when unknown.
   virtual uint64_t available_bytes() const = 0;
 
+  // Whether products run faster beside a packed copy of this weight (kernels/packed.h), which is
+  // weight.bytes() long; pack() writes it.
+  virtual bool packs(const Matrix&) const { return false; }
+  virtual void pack(const Matrix&, std::byte*) {}
+
   // 64-byte aligned at least, not initialised. Errors: kResourceExhausted.
   Result<Memory> allocate(size_t bytes);
   // Copies into device memory; `source` may be changed as soon as this returns.

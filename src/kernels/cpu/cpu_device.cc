@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/strings.h"
+#include "kernels/packed.h"
 #include "kernels/registry.h"
 
 namespace gemma4::kernels {
@@ -42,6 +43,15 @@ class CpuDevice : public Device {
   }
   void copy(void* target, const void* source, size_t bytes) override {
     std::memcpy(target, source, bytes);
+  }
+  bool packs(const Matrix& weight) const override {
+    return table_.reads_packed && can_pack(weight);
+  }
+  void pack(const Matrix& weight, std::byte* out) override {
+    constexpr int64_t kGroupsPerPiece = 8;
+    pool_.parallel_for(weight.rows / kPackedRows, kGroupsPerPiece, [&](int64_t begin, int64_t end) {
+      pack_rows(weight, begin * kPackedRows, end * kPackedRows, out);
+    });
   }
   Status finish() override { return {}; }
 

@@ -1,6 +1,8 @@
 // The vectorised CPU tables: this file is compiled once per instruction set (Highway's
 // foreach_target) and one table is filled for each.
 
+// The 8-bit dot products of AVX-512 come with this set, which Highway leaves out by default.
+#define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/cpu_table.cc"
 #include <hwy/foreach_target.h>
@@ -24,6 +26,7 @@ namespace HWY_NAMESPACE {
 void fill_table(Table& table) {
   table = reference_table();
   table.name = hwy::TargetName(HWY_TARGET);
+  table.reads_packed = true;
   table.embed = embed;
   table.combine_per_layer = combine_per_layer;
   table.rms_norm = rms_norm;

@@ -15,6 +15,7 @@
 
 #include "kernels/cpu/linear-inl.h"
 #include "kernels/table.h"
+#include "quant/dequantize.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gemma4::kernels {
@@ -77,8 +78,25 @@ HWY_INLINE void scaled_row(float* out, const Matrix& table, int64_t element, int
   for (; j < n; ++j) out[j] = load_float(table.data, table.dtype, element + j) * scale;
 }
 
+// The same for blocks, of which the run of elements may begin and end with a part.
+inline void scaled_blocks(float* out, const Matrix& table, int64_t element, int64_t n,
+                          float scale) {
+  const DTypeInfo info = info_of(table.dtype);
+  float block[quant::kLargeBlock];
+  for (int64_t j = 0; j < n;) {
+    const int64_t skip = (element + j) % info.block_elements;
+    const int64_t count = std::min(info.block_elements - skip, n - j);
+    const auto* bytes = static_cast<const std::byte*>(table.data) +
+                        (element + j) / info.block_elements * info.block_bytes;
+    quant::dequantize_row(table.dtype, bytes, info.block_elements, block);
+    for (int64_t i = 0; i < count; ++i) out[j + i] = block[skip + i] * scale;
+    j += count;
+  }
+}
+
 HWY_INLINE void load_scaled_row(float* out, const Matrix& table, int64_t element, int64_t n,
                                 float scale) {
+  if (is_block_dtype(table.dtype)) return scaled_blocks(out, table, element, n, scale);
   if (table.dtype == DType::kBF16) return scaled_row<Bf16Weights>(out, table, element, n, scale);
   if (table.dtype == DType::kF16) return scaled_row<F16Weights>(out, table, element, n, scale);
   scaled_row<F32Weights>(out, table, element, n, scale);
@@ -93,7 +111,7 @@ inline void embed(Queue queue, const EmbedArgs& a) {
 }
 
 inline void combine_per_layer(Queue queue, const CombinePerLayerArgs& a) {
-  constexpr int64_t kChunk = 64;  // elements of the table row converted at a time
+  constexpr int64_t kChunk = quant::kLargeBlock;  // elements of the table row converted at a time
   queue.pool->parallel_for(a.tokens, grain_of(a.layers * a.width), [&](int64_t begin, int64_t end) {
     float identity[kChunk];
     for (int64_t t = begin; t < end; ++t)

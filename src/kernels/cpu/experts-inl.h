@@ -26,12 +26,13 @@ struct ExpertGroup {
   int64_t end;
 };
 
-// Runs linear_rows for every group, cut into pieces of weight rows over all groups at once.
-// x and out are [pairs, stride] in sorted order; `per_expert` rows of `weight` belong to each
+// The product of every group with its expert, cut into pieces of weight rows over all groups at
+// once. x and out are [pairs, stride] in sorted order; `per_expert` rows of `weight` belong to each
 // expert.
 inline void grouped_linear(Queue queue, const std::vector<ExpertGroup>& groups,
                            const Matrix& weight, int64_t per_expert, const float* x,
                            int64_t x_stride, float* out, int64_t out_stride) {
+  const LinearInput input(queue, x, x_stride, groups.back().end, weight);
   const int64_t step = rows_per_piece(weight);
   const int64_t pieces = (per_expert + step - 1) / step;
   queue.pool->parallel_for(
@@ -39,9 +40,10 @@ inline void grouped_linear(Queue queue, const std::vector<ExpertGroup>& groups,
         for (int64_t piece = begin; piece < end; ++piece) {
           const ExpertGroup& group = groups[static_cast<size_t>(piece / pieces)];
           const int64_t row = piece % pieces * step;
-          linear_rows(x + group.begin * x_stride, x_stride, group.end - group.begin,
-                      weight.row_slice(group.expert * per_expert, per_expert), row,
-                      std::min(row + step, per_expert), out + group.begin * out_stride, out_stride);
+          input.multiply(group.begin, group.end - group.begin,
+                         weight.row_slice(group.expert * per_expert, per_expert), row,
+                         std::min(row + step, per_expert), out + group.begin * out_stride,
+                         out_stride);
         }
       });
 }

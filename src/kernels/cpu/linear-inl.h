@@ -16,7 +16,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/quantised-inl.h"
 #include "kernels/table.h"
+#include "quant/dequantize.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gemma4::kernels {
@@ -135,34 +137,72 @@ void dot_block(const float* x, int64_t x_stride, int64_t tokens, const typename 
                          out + t * out_stride, out_stride);
 }
 
-// Rows [begin, end) of `weight` against all tokens. out[t · out_stride + n], n counted from row 0.
-inline void linear_rows(const float* x, int64_t x_stride, int64_t tokens, const Matrix& weight,
-                        int64_t begin, int64_t end, float* out, int64_t out_stride) {
-  const auto run = [&](auto weights) {
-    using Weights = decltype(weights);
-    const auto* w = static_cast<const typename Weights::Raw*>(weight.data) + begin * weight.cols;
-    dot_block<Weights>(x, x_stride, tokens, w, weight.cols, end - begin, weight.cols, out + begin,
-                       out_stride);
-  };
-  if (weight.dtype == DType::kBF16) return run(Bf16Weights());
-  if (weight.dtype == DType::kF16) return run(F16Weights());
-  G4_CHECK(weight.dtype == DType::kF32);
-  run(F32Weights());
-}
+// The input of a product in the form that the weight asks for.
+class LinearInput {
+ public:
+  // x [tokens, stride], of which weight.cols columns count.
+  LinearInput(Queue queue, const float* x, int64_t stride, int64_t tokens, const Matrix& weight)
+      : x_(x), stride_(stride) {
+    static thread_local QuantisedRows quantised;  // grows to what the largest step needs
+    if (weight.packed == nullptr) return;
+    quantise_rows(queue, x, stride, tokens, weight.cols, quantised);
+    quantised_ = &quantised;
+  }
+  // out[t · out_stride + n] = x[first + t] · weight[n] for t in [0, tokens) and rows [begin, end);
+  // n counts from row 0.
+  void multiply(int64_t first, int64_t tokens, const Matrix& weight, int64_t begin, int64_t end,
+                float* out, int64_t out_stride) const {
+    if (weight.packed != nullptr)
+      return quantised_linear_rows(*quantised_, first, tokens, weight, begin, end, out, out_stride);
+    if (is_block_dtype(weight.dtype))
+      return multiply_blocks(first, tokens, weight, begin, end, out, out_stride);
+    const auto run = [&](auto weights) {
+      using Weights = decltype(weights);
+      const auto* w = static_cast<const typename Weights::Raw*>(weight.data) + begin * weight.cols;
+      dot_block<Weights>(x_ + first * stride_, stride_, tokens, w, weight.cols, end - begin,
+                         weight.cols, out + begin, out_stride);
+    };
+    if (weight.dtype == DType::kBF16) return run(Bf16Weights());
+    if (weight.dtype == DType::kF16) return run(F16Weights());
+    G4_CHECK(weight.dtype == DType::kF32);
+    run(F32Weights());
+  }
+
+ private:
+  // Types without a packed order: a few rows at a time become floats.
+  void multiply_blocks(int64_t first, int64_t tokens, const Matrix& weight, int64_t begin,
+                       int64_t end, float* out, int64_t out_stride) const {
+    static thread_local std::vector<float> rows;
+    rows.resize(static_cast<size_t>(kSingleTokenRows * weight.cols));
+    for (int64_t n = begin; n < end; n += kSingleTokenRows) {
+      const int64_t count = std::min<int64_t>(kSingleTokenRows, end - n);
+      const auto* bytes = static_cast<const std::byte*>(weight.data) + n * weight.row_bytes();
+      quant::dequantize_row(weight.dtype, bytes, count * weight.cols, rows.data());
+      dot_block<F32Weights>(x_ + first * stride_, stride_, tokens, rows.data(), weight.cols, count,
+                            weight.cols, out + n, out_stride);
+    }
+  }
+
+  const float* x_;
+  int64_t stride_;
+  const QuantisedRows* quantised_ = nullptr;
+};
 
 // Rows per piece of work: a quarter of a usual L2 cache, so that a block of weights is read from
 // memory once and then reused for every group of tokens; small enough to balance threads.
 inline int64_t rows_per_piece(const Matrix& weight) {
   constexpr int64_t kPieceBytes = 256 << 10;
+  const int64_t step = weight.packed != nullptr ? 2 * kPackedRows : kSingleTokenRows;
   const int64_t rows =
-      std::clamp<int64_t>(kPieceBytes / std::max<int64_t>(weight.row_bytes(), 1), 8, 512);
-  return rows / kSingleTokenRows * kSingleTokenRows;
+      std::clamp<int64_t>(kPieceBytes / std::max<int64_t>(weight.row_bytes(), 1), step, 512);
+  return rows / step * step;
 }
 
 inline void linear(Queue queue, const LinearArgs& a) {
+  const LinearInput input(queue, a.x, a.weight.cols, a.tokens, a.weight);
   queue.pool->parallel_for(
       a.weight.rows, rows_per_piece(a.weight), [&](int64_t begin, int64_t end) {
-        linear_rows(a.x, a.weight.cols, a.tokens, a.weight, begin, end, a.out, a.weight.rows);
+        input.multiply(0, a.tokens, a.weight, begin, end, a.out, a.weight.rows);
       });
 }
 

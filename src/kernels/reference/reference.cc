@@ -9,15 +9,22 @@
 
 #include "kernels/reference/fused.h"
 #include "kernels/registry.h"
+#include "quant/dequantize.h"
 
 namespace gemma4::kernels {
 namespace {
 
-float dot(const float* x, const Matrix& weight, int64_t row) {
-  const int64_t base = row * weight.cols;
+std::vector<float> read_row(const Matrix& matrix, int64_t row) {
+  std::vector<float> values(static_cast<size_t>(matrix.cols));
+  quant::dequantize_row(matrix.dtype,
+                        static_cast<const std::byte*>(matrix.data) + row * matrix.row_bytes(),
+                        matrix.cols, values.data());
+  return values;
+}
+
+float dot(const float* x, const std::vector<float>& row) {
   double sum = 0;
-  for (int64_t k = 0; k < weight.cols; ++k)
-    sum += static_cast<double>(x[k]) * load_float(weight.data, weight.dtype, base + k);
+  for (size_t k = 0; k < row.size(); ++k) sum += static_cast<double>(x[k]) * row[k];
   return static_cast<float>(sum);
 }
 
@@ -35,23 +42,24 @@ void normalise(float* out, const float* x, const float* weight, int64_t cols, fl
 }
 
 void embed(Queue, const EmbedArgs& a) {
-  for (int64_t t = 0; t < a.tokens; ++t)
-    for (int64_t j = 0; j < a.table.cols; ++j)
-      a.out[t * a.table.cols + j] =
-          load_float(a.table.data, a.table.dtype, a.ids[t] * a.table.cols + j) * a.scale;
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const std::vector<float> row = read_row(a.table, a.ids[t]);
+    for (size_t j = 0; j < row.size(); ++j)
+      a.out[t * a.table.cols + static_cast<int64_t>(j)] = row[j] * a.scale;
+  }
 }
 
 void combine_per_layer(Queue, const CombinePerLayerArgs& a) {
-  for (int64_t t = 0; t < a.tokens; ++t)
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    const std::vector<float> row = read_row(a.table, a.ids[t]);
     for (int64_t l = 0; l < a.layers; ++l) {
       float* out = a.out + (t * a.layers + l) * a.width;
       normalise(out, a.context + (t * a.layers + l) * a.width, a.weight, a.width, a.eps);
-      for (int64_t j = 0; j < a.width; ++j) {
-        const int64_t element = a.ids[t] * a.table.cols + a.column + l * a.width + j;
-        out[j] = (out[j] + load_float(a.table.data, a.table.dtype, element) * a.table_scale) *
+      for (int64_t j = 0; j < a.width; ++j)
+        out[j] = (out[j] + row[static_cast<size_t>(a.column + l * a.width + j)] * a.table_scale) *
                  a.combine_scale;
-      }
     }
+  }
 }
 
 void rms_norm(Queue, const RmsNormArgs& a) {
@@ -60,9 +68,11 @@ void rms_norm(Queue, const RmsNormArgs& a) {
 }
 
 void linear(Queue, const LinearArgs& a) {
-  for (int64_t t = 0; t < a.tokens; ++t)
-    for (int64_t n = 0; n < a.weight.rows; ++n)
-      a.out[t * a.weight.rows + n] = dot(a.x + t * a.weight.cols, a.weight, n);
+  for (int64_t n = 0; n < a.weight.rows; ++n) {
+    const std::vector<float> row = read_row(a.weight, n);
+    for (int64_t t = 0; t < a.tokens; ++t)
+      a.out[t * a.weight.rows + n] = dot(a.x + t * a.weight.cols, row);
+  }
 }
 
 void rope_table(Queue, const RopeTableArgs& a) {
@@ -208,10 +218,12 @@ void experts(Queue, const ExpertsArgs& a) {
     for (int64_t k = 0; k < a.top_k; ++k) {
       const int64_t e = a.experts[t * a.top_k + k];
       for (int64_t f = 0; f < a.width; ++f)
-        inner[static_cast<size_t>(f)] = gelu_tanh(dot(x, a.gate_up, e * 2 * a.width + f)) *
-                                        dot(x, a.gate_up, e * 2 * a.width + a.width + f);
+        inner[static_cast<size_t>(f)] =
+            gelu_tanh(dot(x, read_row(a.gate_up, e * 2 * a.width + f))) *
+            dot(x, read_row(a.gate_up, e * 2 * a.width + a.width + f));
       for (int64_t j = 0; j < a.hidden; ++j)
-        out[j] += a.weights[t * a.top_k + k] * dot(inner.data(), a.down, e * a.hidden + j);
+        out[j] +=
+            a.weights[t * a.top_k + k] * dot(inner.data(), read_row(a.down, e * a.hidden + j));
     }
   }
 }

@@ -1,0 +1,313 @@
+// Products with packed weights: activations become signed bytes with a scale for every 32 columns,
+// sums over 32 columns are exact integers, and the blocks are added up in float32. Included once
+// per instruction set.
+//
+// A vector lane is a weight row. Every output adds its blocks in the order of the columns whatever
+// the tile, so a row's result does not depend on its batch mates, bit for bit.
+
+#if defined(GEMMA4_KERNELS_CPU_QUANTISED_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GEMMA4_KERNELS_CPU_QUANTISED_INL_H_
+#undef GEMMA4_KERNELS_CPU_QUANTISED_INL_H_
+#else
+#define GEMMA4_KERNELS_CPU_QUANTISED_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/cpu/dot4-inl.h"
+#include "kernels/packed.h"
+#include "kernels/table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gemma4::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Activations [T, K] as bytes: x[t, k] ≈ d[t, k / 32] · q[t, k].
+struct QuantisedRows {
+  std::vector<int8_t> q;     // [T, K], from -127 to 127
+  std::vector<float> d;      // [T, K / 32]
+  std::vector<int32_t> sum;  // [T, K / 32] of q
+  int64_t blocks = 0;        // K / 32
+
+  void resize(int64_t tokens, int64_t cols) {
+    blocks = cols / kPackedCols;
+    q.resize(static_cast<size_t>(tokens * cols));
+    d.resize(static_cast<size_t>(tokens * blocks));
+    sum.resize(static_cast<size_t>(tokens * blocks));
+  }
+};
+
+// One block of 32: the largest magnitude becomes 127.
+HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT q, float& scale,
+                               int32_t& sum) {
+  const hn::CappedTag<float, kPackedCols> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<int8_t, decltype(d)> bytes;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto largest = hn::Zero(d);
+  for (int64_t i = 0; i < kPackedCols; i += lanes)
+    largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + i)));
+  scale = hn::GetLane(hn::MaxOfLanes(d, largest)) * (1.0f / 127.0f);
+  // Denormal scales have no usable inverse, and infinite ones leave nothing to tell apart.
+  const bool usable = scale >= 0x1p-126f && scale <= 0x1p120f;
+  if (!usable && scale < 1.0f) scale = 0.0f;
+  const auto inverse = hn::Set(d, usable ? 1.0f / scale : 0.0f);
+  auto total = hn::Zero(di);
+  for (int64_t i = 0; i < kPackedCols; i += lanes) {
+    const auto value = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+    total = hn::Add(total, value);
+    hn::StoreU(hn::DemoteTo(bytes, value), bytes, q + i);
+  }
+  sum = hn::GetLane(hn::SumOfLanes(di, total));
+}
+
+// Rows [0, tokens) of x, `stride` floats apart.
+inline void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t tokens, int64_t cols,
+                          QuantisedRows& out) {
+  constexpr int64_t kBlocksPerPiece = 512;
+  out.resize(tokens, cols);
+  queue.pool->parallel_for(
+      tokens * out.blocks, kBlocksPerPiece, [&](int64_t begin, int64_t end) HWY_ATTR {
+        for (int64_t i = begin; i < end; ++i)
+          quantise_block(x + i / out.blocks * stride + i % out.blocks * kPackedCols,
+                         out.q.data() + i * kPackedCols, out.d[static_cast<size_t>(i)],
+                         out.sum[static_cast<size_t>(i)]);
+      });
+}
+
+// What a tile needs to know of a packed format. load(): columns [4j, 4j + 4) of the rows from
+// `lane` on, as unsigned bytes that are kOffset too large.
+struct Q4_0Blocks {
+  using Block = PackedQ4_0;
+  static constexpr int32_t kOffset = 8;
+  static constexpr bool kSmall = true;
+  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
+    const WordTag d;
+    const WordVec bytes = hn::LoadU(d, block.q[j % 4].data() + lane);
+    return hn::And(j < 4 ? bytes : hn::ShiftRight<4>(bytes), hn::Set(d, 0x0f0f0f0fu));
+  }
+};
+struct Q8_0Blocks {
+  using Block = PackedQ8_0;
+  static constexpr int32_t kOffset = 128;
+  static constexpr bool kSmall = false;
+  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
+    return hn::LoadU(WordTag(), block.q[j].data() + lane);
+  }
+};
+
+using ScaleTag = hn::ScalableTag<float>;
+using ScaleVec = hn::Vec<ScaleTag>;
+
+HWY_INLINE ScaleVec load_scales(const std::array<uint16_t, kPackedRows>& d, size_t lane) {
+  const hn::Rebind<hwy::float16_t, ScaleTag> half;
+  return hn::PromoteTo(ScaleTag(),
+                       hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(d.data() + lane)));
+}
+HWY_INLINE ScaleVec load_scales(const std::array<float, kPackedRows>& d, size_t lane) {
+  return hn::LoadU(ScaleTag(), d.data() + lane);
+}
+
+// A block taken apart: many tokens share the work of doing so.
+struct OpenBlock {
+  std::array<float, kPackedRows> d;
+  std::array<std::array<uint32_t, kPackedRows>, 8> q;
+};
+template <class Format>
+struct OpenBlocks {
+  using Block = OpenBlock;
+  static constexpr int32_t kOffset = Format::kOffset;
+  static constexpr bool kSmall = Format::kSmall;
+  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
+    return hn::LoadU(WordTag(), block.q[j].data() + lane);
+  }
+};
+
+constexpr size_t kLanes = HWY_LANES(float);
+static_assert(static_cast<size_t>(kPackedRows) % kLanes == 0);
+
+template <class Format>
+HWY_INLINE void open_block(const typename Format::Block& block, OpenBlock& out) {
+  for (size_t lane = 0; lane < static_cast<size_t>(kPackedRows); lane += kLanes) {
+    hn::StoreU(load_scales(block.d, lane), ScaleTag(), out.d.data() + lane);
+    for (size_t j = 0; j < 8; ++j)
+      hn::StoreU(Format::load(block, j, lane), WordTag(), out.q[j].data() + lane);
+  }
+}
+
+// Groups of 16 rows side by side: block b of group g is blocks[g · stride + b].
+template <class Format>
+struct Groups {
+  const typename Format::Block* blocks;
+  int64_t stride;
+};
+
+// acc[t · acc_stride + n] += Σ_b x[token + t] · w[n] over blocks [begin, end), for kTokens tokens
+// and kVectors vectors of rows. Block `begin` of x meets the first block of w.
+template <class Format, int kTokens, int kVectors>
+HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t begin, int64_t end,
+                               Groups<Format> w, float* HWY_RESTRICT acc, int64_t acc_stride) {
+  const ScaleTag d;
+  const IntTag di;
+  const auto block_of = [&](int n, int64_t b) -> const typename Format::Block& {
+    return w.blocks[static_cast<int64_t>(static_cast<size_t>(n) * kLanes) / kPackedRows * w.stride +
+                    b - begin];
+  };
+  const auto lane_of = [](int n) {
+    return static_cast<size_t>(n) * kLanes % static_cast<size_t>(kPackedRows);
+  };
+  const auto at = [&](int t, int n) {
+    return acc + t * acc_stride + static_cast<int64_t>(static_cast<size_t>(n) * kLanes);
+  };
+
+  ScaleVec total[kTokens][kVectors];
+  for (int t = 0; t < kTokens; ++t)
+    for (int n = 0; n < kVectors; ++n) total[t][n] = hn::LoadU(d, at(t, n));
+  const int8_t* q = x.q.data() + token * x.blocks * kPackedCols;
+  const float* scales = x.d.data() + token * x.blocks;
+  const int32_t* sums = x.sum.data() + token * x.blocks;
+  for (int64_t b = begin; b < end; ++b) {
+    IntVec dot[kTokens][kVectors];
+    for (int t = 0; t < kTokens; ++t) {
+      const IntVec start = hn::Set(di, -Format::kOffset * sums[t * x.blocks + b]);
+      for (int n = 0; n < kVectors; ++n) dot[t][n] = start;
+    }
+    HWY_UNROLL(8)
+    for (size_t j = 0; j < 8; ++j) {
+      WordVec bytes[kVectors];
+      for (int n = 0; n < kVectors; ++n) bytes[n] = Format::load(block_of(n, b), j, lane_of(n));
+      for (int t = 0; t < kTokens; ++t) {
+        int32_t four;
+        std::memcpy(&four, q + (t * x.blocks + b) * kPackedCols + static_cast<int64_t>(4 * j), 4);
+        const IntVec value = hn::Set(di, four);
+        for (int n = 0; n < kVectors; ++n)
+          dot[t][n] = dot4<Format::kSmall>(dot[t][n], bytes[n], value);
+      }
+    }
+    ScaleVec scale[kVectors];
+    for (int n = 0; n < kVectors; ++n) scale[n] = load_scales(block_of(n, b).d, lane_of(n));
+    for (int t = 0; t < kTokens; ++t) {
+      const ScaleVec token_scale = hn::Set(d, scales[t * x.blocks + b]);
+      for (int n = 0; n < kVectors; ++n)
+        total[t][n] =
+            hn::MulAdd(hn::Mul(scale[n], token_scale), hn::ConvertTo(d, dot[t][n]), total[t][n]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t)
+    for (int n = 0; n < kVectors; ++n) hn::StoreU(total[t][n], d, at(t, n));
+}
+
+// Tiles of tokens, the largest first: as many as the registers hold.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kQuantisedTokens = 6;
+#elif HWY_ARCH_ARM || HWY_TARGET == HWY_AVX2
+constexpr int kQuantisedTokens = 2;
+#else
+constexpr int kQuantisedTokens = 1;
+#endif
+constexpr int kGroupVectors = static_cast<int>(kPackedRows / static_cast<int64_t>(kLanes));
+
+// quantised_tile for tokens [first, first + tokens); acc begins with token `first`.
+template <class Format, int kVectors>
+HWY_NOINLINE void quantised_tokens(const QuantisedRows& x, int64_t first, int64_t tokens,
+                                   int64_t begin, int64_t end, Groups<Format> w, float* acc,
+                                   int64_t acc_stride) {
+  int64_t t = 0;
+  const auto tile = [&](auto count) HWY_ATTR {
+    constexpr int kTokens = decltype(count)::value;
+    for (; t + kTokens <= tokens; t += kTokens)
+      quantised_tile<Format, kTokens, kVectors>(x, first + t, begin, end, w, acc + t * acc_stride,
+                                                acc_stride);
+  };
+  tile(std::integral_constant<int, kQuantisedTokens>());
+  if constexpr (kQuantisedTokens > 4) tile(std::integral_constant<int, 4>());
+  if constexpr (kQuantisedTokens > 2) tile(std::integral_constant<int, 2>());
+  tile(std::integral_constant<int, 1>());
+}
+
+// A few tokens: straight from the packed blocks, `out` is the accumulator.
+template <class Format>
+void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
+                   const typename Format::Block* blocks, int64_t groups, float* out,
+                   int64_t out_stride) {
+  for (int64_t t = 0; t < tokens; ++t)
+    std::fill(out + t * out_stride, out + t * out_stride + groups * kPackedRows, 0.0f);
+  int64_t g = 0;
+  const auto run = [&](auto count) HWY_ATTR {
+    constexpr int64_t kCount = decltype(count)::value;
+    for (; g + kCount <= groups; g += kCount)
+      quantised_tokens<Format, kCount * kGroupVectors>(x, first, tokens, 0, x.blocks,
+                                                       {blocks + g * x.blocks, x.blocks},
+                                                       out + g * kPackedRows, out_stride);
+  };
+  if constexpr (kGroupVectors == 1) run(std::integral_constant<int64_t, 2>());
+  run(std::integral_constant<int64_t, 1>());
+}
+
+// Many tokens: some columns of two groups of rows are taken apart into the first-level cache, then
+// meet all tokens.
+template <class Format>
+void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
+                    const typename Format::Block* blocks, int64_t groups, float* out,
+                    int64_t out_stride) {
+  constexpr int64_t kBlocks = 16;
+  constexpr int64_t kGroups = kGroupVectors == 1 ? 2 : 1;
+  static thread_local std::vector<OpenBlock> open(kGroups * kBlocks);
+  static thread_local std::vector<float> sums;  // [tokens, kGroups · 16]
+  constexpr int64_t kWidth = kGroups * kPackedRows;
+  sums.resize(static_cast<size_t>(tokens * kWidth));
+  for (int64_t g = 0; g < groups; g += kGroups) {
+    const int64_t count = std::min(kGroups, groups - g);
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    for (int64_t begin = 0; begin < x.blocks; begin += kBlocks) {
+      const int64_t end = std::min(begin + kBlocks, x.blocks);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t b = begin; b < end; ++b)
+          open_block<Format>(blocks[(g + i) * x.blocks + b],
+                             open[static_cast<size_t>(i * kBlocks + b - begin)]);
+      const Groups<OpenBlocks<Format>> w{open.data(), kBlocks};
+      if (count == kGroups)
+        quantised_tokens<OpenBlocks<Format>, kGroups * kGroupVectors>(x, first, tokens, begin, end,
+                                                                      w, sums.data(), kWidth);
+      else
+        quantised_tokens<OpenBlocks<Format>, kGroupVectors>(x, first, tokens, begin, end, w,
+                                                            sums.data(), kWidth);
+    }
+    for (int64_t t = 0; t < tokens; ++t)
+      std::memcpy(out + t * out_stride + g * kPackedRows, sums.data() + t * kWidth,
+                  static_cast<size_t>(count * kPackedRows) * sizeof(float));
+  }
+}
+
+// out[t · out_stride + n] = x[first + t] · w[n] for rows [begin, end) of a packed weight, multiples
+// of 16; n counts from row 0.
+inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t tokens,
+                                  const Matrix& weight, int64_t begin, int64_t end, float* out,
+                                  int64_t out_stride) {
+  constexpr int64_t kManyTokens = 4;
+  const auto run = [&](auto format) {
+    using Format = decltype(format);
+    const auto* blocks =
+        static_cast<const typename Format::Block*>(weight.packed) + begin / kPackedRows * x.blocks;
+    const int64_t groups = (end - begin) / kPackedRows;
+    if (tokens < kManyTokens)
+      quantised_few<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
+    else
+      quantised_many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
+  };
+  if (weight.dtype == DType::kQ4_0) return run(Q4_0Blocks());
+  G4_CHECK(weight.dtype == DType::kQ8_0);
+  run(Q8_0Blocks());
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gemma4::kernels
+HWY_AFTER_NAMESPACE();
+#endif

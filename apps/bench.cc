@@ -214,12 +214,8 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
 
 // Bytes per second that reading weights can reach: reads on the CPU, reads and writes of a copy on
 // a card.
-Result<double> measure_bandwidth(kernels::Device* device, const EngineArguments& arguments) {
-  if (device == nullptr) {
-    ThreadPool pool(arguments.threads > 0 ? arguments.threads : ThreadPool::available_cpus(),
-                    ThreadPool::Pinning::kOneCpuEach);
-    return measure_read_bandwidth(pool);
-  }
+Result<double> measure_bandwidth(kernels::Device* device) {
+  if (device->is_host()) return measure_read_bandwidth(*device->queue().pool);
   constexpr size_t kBytes = size_t{1} << 30;
   constexpr int kCopies = 10;
   G4_ASSIGN_OR_RETURN(const auto from, device->allocate(kBytes));
@@ -238,8 +234,9 @@ Result<double> measure_bandwidth(kernels::Device* device, const EngineArguments&
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(const auto device, open_device(arguments.engine.device));
-  G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get(), arguments.engine));
+  G4_ASSIGN_OR_RETURN(const auto device,
+                      open_device(arguments.engine.device, arguments.engine.threads));
+  G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get()));
   G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, device));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
   Bench bench(model, arguments);

@@ -53,7 +53,7 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
     if (effort->thinking_budget < std::numeric_limits<int64_t>::max())
       arguments.answer.think_tokens = effort->thinking_budget;
   }
-  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device));
+  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device, arguments.engine.threads));
   G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device)));
   if (!model.template_note.empty())
     std::fprintf(stderr, "gemma4: note: %s\n", model.template_note.c_str());

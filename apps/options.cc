@@ -47,11 +47,13 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
   command.add_flag("--verbose", arguments.verbose, "Say what is going on, on stderr");
 }
 
-Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device) {
-  if (device == "cpu") return std::shared_ptr<kernels::Device>();
+Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, int num_threads) {
+  const kernels::CpuOptions cpu = {.num_threads = num_threads,
+                                   .pinning = ThreadPool::Pinning::kOneCpuEach};
+  if (device == "cpu") return kernels::open_cpu_device(cpu);
   auto card = kernels::open_cuda_device();
   if (card.ok()) return card;
-  if (device == "auto") return std::shared_ptr<kernels::Device>();
+  if (device == "auto") return kernels::open_cpu_device(cpu);
   return card.error().with_context("--device " + device);
 }
 
@@ -70,7 +72,6 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   engine::EngineOptions options;
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
-  options.cpu = {.num_threads = arguments.threads, .pinning = ThreadPool::Pinning::kOneCpuEach};
   return options;
 }
 

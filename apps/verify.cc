@@ -68,7 +68,7 @@ void print_json(const std::vector<KeyResult>& results) {
 
 Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device));
+  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
   G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, std::move(device)));
   const std::string golden_path =
       arguments.golden.empty() ? folder + "/golden.safetensors" : arguments.golden;

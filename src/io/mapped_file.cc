@@ -69,6 +69,14 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::forget(std::span<const std::byte> part) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
+  if (part.data() < data_ || part.data() + part.size() > data_ + size_ || begin >= end) return;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // NOLINT: an address
+}
+
 Result<std::string> read_file(const std::string& path, size_t max_bytes) {
   G4_ASSIGN_OR_RETURN(const OpenFile file, open_regular(path));
   if (file.size > max_bytes)

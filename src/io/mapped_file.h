@@ -24,6 +24,9 @@ class MappedFile {
   // The file's bytes; empty for an empty file. Valid as long as this object lives.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  // Gives back the memory that holds `part` of this file, if it is of this file; what is touched
+  // again is read again.
+  void forget(std::span<const std::byte> part) const;
 
  private:
   MappedFile(std::string path, const std::byte* data, size_t size)

@@ -231,6 +231,10 @@ uint64_t TensorStore::file_bytes() const {
   return total;
 }
 
+void TensorStore::forget(const Tensor& tensor) const {
+  for (const MappedFile& file : files_) file.forget(tensor.bytes);
+}
+
 Result<std::vector<float>> read_floats(const Tensor& tensor) {
   if (!is_float_dtype(tensor.dtype))
     return invalid(str_cat("has type ", name_of(tensor.dtype), ", expected F32, F16 or BF16"));

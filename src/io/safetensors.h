@@ -48,6 +48,8 @@ class TensorStore {
   const TensorMap& tensors() const { return tensors_; }
   const std::string& path() const { return path_; }
   uint64_t file_bytes() const;
+  // Gives back the memory that holds a tensor's bytes; what is touched again is read again.
+  void forget(const Tensor& tensor) const;
 
  private:
   Status add_file(const std::string& path);

@@ -46,7 +46,7 @@ Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Devi
 Result<Model> Model::create(Config config, io::TensorStore store,
                             std::shared_ptr<kernels::Device> device) {
   Model model;
-  if (device != nullptr && !device->is_host()) model.device_ = std::move(device);
+  model.device_ = std::move(device);
   model.config_ = std::move(config);
   model.store_ = std::move(store);
   G4_RETURN_IF_ERROR(model.bind());
@@ -87,7 +87,7 @@ Status Model::bind() {
 }
 
 Result<const void*> Model::place(std::span<const std::byte> bytes) {
-  if (device_ == nullptr) return static_cast<const void*>(bytes.data());
+  if (in_host_memory()) return static_cast<const void*>(bytes.data());
   G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes.size()));
   device_->upload(memory.get(), bytes.data(), bytes.size());
   placed_.push_back(std::move(memory));
@@ -96,12 +96,28 @@ Result<const void*> Model::place(std::span<const std::byte> bytes) {
 
 Result<std::span<const float>> Model::place(std::vector<float> values) {
   const size_t count = values.size();
-  if (device_ == nullptr) {
+  if (in_host_memory()) {
     vectors_.push_back(std::move(values));
     return std::span<const float>(vectors_.back());
   }
   G4_ASSIGN_OR_RETURN(const void* data, place(std::as_bytes(std::span(values))));
   return std::span(static_cast<const float*>(data), count);
+}
+
+Status Model::place_matrix(Matrix& matrix, const io::Tensor& tensor) {
+  matrix = matrix_of(tensor);
+  G4_ASSIGN_OR_RETURN(matrix.data, place(tensor.bytes));
+  const bool only_looked_up =
+      &matrix == &weights_.embed_tokens_per_layer ||
+      (&matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
+  if (device_ == nullptr || only_looked_up || !device_->packs(matrix)) return {};
+  G4_ASSIGN_OR_RETURN(kernels::Device::Memory packed,
+                      device_->allocate(static_cast<size_t>(matrix.bytes())));
+  device_->pack(matrix, packed.get());
+  matrix.packed = packed.get();
+  placed_.push_back(std::move(packed));
+  store_.forget(tensor);
+  return {};
 }
 
 Status Model::bind_tensor(const TensorEntry& entry) {
@@ -119,8 +135,7 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
-    **matrix = matrix_of(*tensor);
-    G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
+    G4_RETURN_IF_ERROR(place_matrix(**matrix, *tensor));
   } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
     G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));

@@ -19,7 +19,8 @@ namespace gemma4::model {
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors). Weights stay in the map:
-  // loading reads a few pages, not the file. With a device of its own memory they are copied there.
+  // loading reads a few pages, not the file. With a device of its own memory they are copied there;
+  // one that packs weights gets packed copies.
   // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
   static Result<Model> load(const std::string& path,
                             std::shared_ptr<kernels::Device> device = nullptr);
@@ -33,7 +34,7 @@ class Model {
   std::span<const float> inverse_frequencies(AttentionKind kind) const {
     return inverse_frequencies_[static_cast<size_t>(index_of(kind))];
   }
-  // Where the weights are; null: in the program's own memory, for any CPU device.
+  // What the weights were loaded for; null: in the program's own memory, for any CPU device.
   const std::shared_ptr<kernels::Device>& device() const { return device_; }
   // The id whose embedding row stands for `id`: the pad row at media placeholders, else `id`
   // itself.
@@ -56,6 +57,8 @@ class Model {
   Model() = default;
   Status bind();
   Status bind_tensor(const struct TensorEntry& entry);
+  bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
+  Status place_matrix(Matrix& matrix, const io::Tensor& tensor);
   // `bytes` where the device's kernels can read them.
   Result<const void*> place(std::span<const std::byte> bytes);
   Result<std::span<const float>> place(std::vector<float> values);
@@ -64,7 +67,7 @@ class Model {
   Config config_;
   io::TensorStore store_;
   TextWeights weights_;
-  std::vector<kernels::Device::Memory> placed_;  // empty for weights in the program's memory
+  std::vector<kernels::Device::Memory> placed_;  // what the device holds of them
   std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32
   std::array<std::span<const float>, kNumAttentionKinds> inverse_frequencies_;
   Size text_size_;

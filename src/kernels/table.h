@@ -86,10 +86,9 @@ struct RopeArgs {
   int64_t half;
 };
 
-// One layer's K and V in blocks: element (slot, head, i) with slot = block · block_tokens + offset
-// lives at
-// ((block · heads + head) · block_tokens + offset) · head_dim + i, so a head's keys of a block are
-// contiguous.
+// One layer's K and V in blocks: V of (slot, head, i), with slot = block · block_tokens + offset,
+// is at ((block · heads + head) · block_tokens + offset) · head_dim + i. K takes the same room; how
+// it lies inside the head's part of a block is between a table's store_kv and its attention.
 struct KvLayer {
   float* k;
   float* v;

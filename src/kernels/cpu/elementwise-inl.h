@@ -238,25 +238,6 @@ inline void soft_cap(Queue queue, const SoftCapArgs& a) {
   });
 }
 
-inline void store_kv(Queue queue, const StoreKvArgs& a) {
-  const KvLayer& cache = a.cache;
-  const auto bytes = static_cast<size_t>(cache.head_dim) * sizeof(float);
-  queue.pool->parallel_for(
-      a.tokens, grain_of(cache.heads * cache.head_dim), [&](int64_t begin, int64_t end) {
-        for (int64_t t = begin; t < end; ++t) {
-          const int64_t block = a.slots[t] / cache.block_tokens;
-          const int64_t offset = a.slots[t] % cache.block_tokens;
-          for (int64_t h = 0; h < cache.heads; ++h) {
-            const int64_t from = (t * cache.heads + h) * cache.head_dim;
-            const int64_t to =
-                ((block * cache.heads + h) * cache.block_tokens + offset) * cache.head_dim;
-            std::memcpy(cache.k + to, a.k + from, bytes);
-            std::memcpy(cache.v + to, a.v + from, bytes);
-          }
-        }
-      });
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace gemma4::kernels
 HWY_AFTER_NAMESPACE();

@@ -104,6 +104,24 @@ inline float f16_to_f32(uint16_t bits) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
+// Round to nearest, ties to even; beyond 65504 by half a step or more is infinity; NaN stays a
+// quiet NaN.
+inline uint16_t f32_to_f16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u)
+    return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {
+    // Subnormal: floats from 0.5 to 1 are as far apart as these halves, so the sum rounds for us.
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3f000000u));
+  }
+  const uint32_t rounded = magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u);
+  return static_cast<uint16_t>(sign | (rounded >> 13));
+}
+
 // Element `index` of an array of `dtype` floats that may be unaligned (mapped files promise
 // nothing).
 inline float load_float(const void* data, DType dtype, int64_t index) {

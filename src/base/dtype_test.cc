@@ -70,9 +70,42 @@ TEST(Dtype, RoundingGoesToTheNearestAndTiesToEven) {
   }
 }
 
+TEST(Dtype, EveryF16SurvivesTheRoundTrip) {
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    const float value = f16_to_f32(static_cast<uint16_t>(bits));
+    const uint16_t back = f32_to_f16(value);
+    if (std::isnan(value))
+      EXPECT_TRUE(std::isnan(f16_to_f32(back))) << std::hex << bits;
+    else
+      EXPECT_EQ(back, bits);
+  }
+}
+
+TEST(Dtype, RoundingToF16GoesToTheNearestAndTiesToEven) {
+  for (uint32_t low = 0; low < 0x7c00; ++low) {  // every finite half; above the last: 65536
+    const float below = f16_to_f32(static_cast<uint16_t>(low));
+    const float above = low == 0x7bff ? 65536.0f : f16_to_f32(static_cast<uint16_t>(low + 1));
+    const float half = (below + above) / 2;  // exact: one bit more than a half has
+    const uint32_t even = low % 2 == 0 ? low : low + 1;
+    for (const bool negative : {false, true}) {
+      const auto round = [&](float magnitude) {
+        return f32_to_f16(negative ? -magnitude : magnitude);
+      };
+      const uint32_t sign = negative ? 0x8000u : 0u;
+      EXPECT_EQ(round(std::nextafter(half, 0.0f)), low | sign);
+      EXPECT_EQ(round(std::nextafter(half, 1e9f)), (low + 1) | sign);
+      EXPECT_EQ(round(half), even | sign);
+    }
+  }
+  EXPECT_EQ(f32_to_f16(std::numeric_limits<float>::max()), 0x7c00);
+  EXPECT_EQ(f32_to_f16(-std::numeric_limits<float>::denorm_min()), 0x8000);
+}
+
 TEST(Dtype, NanStaysNanEvenWhenItsPayloadIsCutOff) {
-  for (const uint32_t bits : {0x7f800001u, 0xff800001u, 0x7fc00000u, 0x7fffffffu, 0xffffffffu})
+  for (const uint32_t bits : {0x7f800001u, 0xff800001u, 0x7fc00000u, 0x7fffffffu, 0xffffffffu}) {
     EXPECT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(std::bit_cast<float>(bits)))));
+    EXPECT_TRUE(std::isnan(f16_to_f32(f32_to_f16(std::bit_cast<float>(bits)))));
+  }
 }
 
 TEST(Dtype, LoadFloatReadsUnalignedElements) {

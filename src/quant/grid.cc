@@ -25,6 +25,13 @@ float largest_magnitude(const float* x) {
   return std::bit_cast<float>(bits);
 }
 
+// Whether no element but zeros is smaller than `least`. Most blocks that are on no grid fail here.
+bool none_below(const float* x, float least) {
+  bool none = true;
+  for (int j = 0; j < kSmallBlock; ++j) none &= x[j] == 0 || std::abs(x[j]) >= least;
+  return none;
+}
+
 // x as multiples m[j] of 2^exponent. Nothing when an element is so small beside the largest that no
 // grid has both.
 struct Multiples {
@@ -32,16 +39,10 @@ struct Multiples {
   int exponent;
 };
 std::optional<Multiples> as_multiples(const float* x, float largest, int largest_level) {
-  const float smallest = largest / static_cast<float>(largest_level);
+  if (!none_below(x, largest / static_cast<float>(largest_level))) return std::nullopt;
   // 31 bits hold the largest; the smallest, at least a 128th of it, still has all of its 24.
   Multiples result{.m = {}, .exponent = std::ilogb(largest) - 30};
   const float scale = std::ldexp(1.0f, -result.exponent);
-  bool possible = true;
-  for (int j = 0; j < kSmallBlock; ++j) {
-    const float magnitude = std::abs(x[j]);
-    possible &= magnitude == 0 || magnitude >= smallest;
-  }
-  if (!possible) return std::nullopt;
   for (size_t j = 0; j < kSmallBlock; ++j)
     result.m[j] = static_cast<uint32_t>(std::abs(x[j]) * scale);
   return result;
@@ -63,7 +64,48 @@ bool has_negative_zero(const float* x) {
   return std::any_of(x, x + kSmallBlock, [](float v) { return v == 0 && std::signbit(v); });
 }
 
+bool all_bf16(const float* x) {
+  uint32_t bits = 0;
+  for (int j = 0; j < kSmallBlock; ++j) bits |= std::bit_cast<uint32_t>(x[j]);
+  return (bits & 0xffffu) == 0;
+}
+
+// Levels at a scale near `guess`, and the middle of the scales that round to x; 0 if there is none.
+float fit_rounded(const float* x, float guess, bool negative, const LevelSet& set, Grid* grid) {
+  float least = 0, most = 2 * guess;
+  for (size_t j = 0; j < kSmallBlock; ++j) {
+    const float magnitude = std::abs(x[j]);
+    const int level = static_cast<int>(std::lround(magnitude / guess));
+    const int signed_level = std::signbit(x[j]) != negative ? -level : level;
+    if (!set.contains(signed_level) || (level == 0 && magnitude != 0)) return 0;
+    grid->levels[j] = static_cast<int8_t>(signed_level);
+    if (level == 0) continue;
+    const float half_step = std::ldexp(1.0f, std::ilogb(magnitude) - 8);
+    least = std::max(least, (magnitude - half_step) / static_cast<float>(level));
+    most = std::min(most, (magnitude + half_step) / static_cast<float>(level));
+  }
+  return least <= most ? (least + most) / 2 : 0;
+}
+
 }  // namespace
+
+std::optional<Grid> find_grid_of_bf16(const float* x, const LevelSet& set) {
+  const float largest = largest_magnitude(x);
+  const auto most_levels = static_cast<float>(set.largest());
+  // The smallest normal f16, below which d would be further off than bf16 is; and the largest one.
+  if (largest < 0x1p-14f * most_levels || largest > 65504.0f) return std::nullopt;
+  if (!all_bf16(x) || !none_below(x, largest / (most_levels + 0.5f))) return std::nullopt;
+  const bool first_sign = has_negative_zero(x);
+  for (int level = 1; level <= set.largest(); ++level)
+    for (const bool negative : {first_sign, !first_sign}) {
+      Grid grid{.d = 0, .levels = {}};
+      const float d = fit_rounded(x, largest / static_cast<float>(level), negative, set, &grid);
+      if (d == 0) continue;
+      grid.d = f32_to_f16(negative ? -d : d);
+      return grid;
+    }
+  return std::nullopt;
+}
 
 std::optional<Grid> find_grid(const float* x, const LevelSet& set) {
   const float largest = largest_magnitude(x);

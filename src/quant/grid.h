@@ -51,4 +51,9 @@ struct Grid {
 // one.
 std::optional<Grid> find_grid(const float* x, const LevelSet& set);
 
+// The same for a grid whose values were stored as bf16: every x[j] is a bf16 number, and some scale
+// s, not necessarily an f16, has x[j] == bf16(s · levels[j]). `d` is the f16 next to the middle of
+// such scales. For sets of few levels: rounding must not hide which one is meant.
+std::optional<Grid> find_grid_of_bf16(const float* x, const LevelSet& set);
+
 }  // namespace gemma4::quant

@@ -98,6 +98,13 @@ void write_grid(const Grid& grid, typename Type::Block* out) {
   Type::write(grid.levels.data(), out);
 }
 
+// The grid before its values were rounded to bf16, which has to leave levels apart.
+template <typename Type>
+std::optional<Grid> find_blurred_grid(const float* x) {
+  if (Type::kSet.largest() > 16) return std::nullopt;
+  return find_grid_of_bf16(x, Type::kSet);
+}
+
 // ggml's reference quantiser: the scale follows from the extreme element, and levels are found with
 // the scale before it is rounded.
 template <typename Type>
@@ -108,11 +115,15 @@ void quantize_plainly(const float* x, typename Type::Block* out) {
   for (int j = 0; j < kSmallBlock; ++j)
     levels[j] = static_cast<int8_t>(Type::plain_level(x[j] * per_d));
   out->d = to_f16_scale(d);
-  if (const auto grid = find_grid(x, Type::kSet); grid && !gives(out->d, levels, x)) {
-    write_grid<Type>(*grid, out);
-  } else {
-    Type::write(levels, out);
+  // These bytes come before those of any other grid if they are exact, or have the levels of a grid
+  // that rounding to bf16 has blurred.
+  if (const auto grid = find_grid(x, Type::kSet)) {
+    if (!gives(out->d, levels, x)) return write_grid<Type>(*grid, out);
+  } else if (const auto blurred = find_blurred_grid<Type>(x)) {
+    if (!std::equal(levels, levels + kSmallBlock, blurred->levels.data()))
+      return write_grid<Type>(*blurred, out);
   }
+  Type::write(levels, out);
 }
 
 // As many blocks as there are lanes, or fewer, with searched scales.
@@ -165,6 +176,7 @@ void quantize_searched_row(const float* row, int64_t count, const float* importa
                  kSmallBlock, w);
       group.fill_lane(b, x, w);
       grids[b] = find_grid(x, Type::kSet);
+      if (!grids[b]) grids[b] = find_blurred_grid<Type>(x);
     }
     quantize_group<Type>(group, in_group, out + first);
     for (int b = 0; b < in_group; ++b)

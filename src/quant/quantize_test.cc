@@ -160,6 +160,29 @@ TEST_P(GridType, TrainedBlocksKeepTheirValues) {
     }
 }
 
+// Checkpoints are stored as bf16, whose eight bits round the products of a scale and a level: two
+// such roundings, and those of the scale, are all that may be lost.
+TEST(Quantize, TrainedBlocksOfQ4_0SurviveBf16) {
+  std::mt19937 random(21);
+  const Floats importance = some_importance(kSmallBlock, 22);
+  for (const unsigned mask : {15u, 7u, 14u, 11u, 6u, 3u})
+    for (int i = 0; i < 2000; ++i) {
+      const float scale = std::ldexp(1.0f + static_cast<float>(random() % 4096) / 4096, -7) *
+                          (i % 2 == 0 ? 1.0f : -1.0f);
+      Floats row(kSmallBlock);
+      for (float& v : row) {
+        const auto level = static_cast<float>(static_cast<int>(random() & mask) - 8);
+        v = bf16_to_f32(f32_to_bf16(scale * level));
+      }
+      for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
+        const Floats result = passed(DType::kQ4_0, row, weights);
+        for (size_t j = 0; j < row.size(); ++j)
+          ASSERT_NEAR(result[j], row[j], std::abs(row[j]) * (2 * 0x1p-8f + 2 * 0x1p-12f))
+              << mask << ", block " << i;
+      }
+    }
+}
+
 // One element off the grid, and nothing is kept at the price of that element.
 TEST_P(GridType, BlocksBesideAGridAreQuantisedAsAnyOther) {
   std::mt19937 random(5);

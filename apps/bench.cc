@@ -233,11 +233,11 @@ Result<double> measure_bandwidth(kernels::Device* device) {
 }
 
 Status run(const Arguments& arguments) {
-  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
   G4_ASSIGN_OR_RETURN(const auto device,
                       open_device(arguments.engine.device, arguments.engine.threads));
   G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get()));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, device));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, device));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
   Bench bench(model, arguments);
   G4_RETURN_IF_ERROR(bench.run());
@@ -247,7 +247,7 @@ Status run(const Arguments& arguments) {
     print_json(bench.rows(), arguments, *bench.engine(), bandwidth);
     return {};
   }
-  std::printf("%s: %s per token, %s, memory reads at %s/s\n", folder.c_str(),
+  std::printf("%s: %s per token, %s, memory reads at %s/s\n", path.c_str(),
               human_bytes(model->bytes_per_token()).c_str(),
               bench.engine()->device().name().c_str(),
               human_bytes(static_cast<uint64_t>(bandwidth)).c_str());

@@ -262,7 +262,7 @@ Status run(const Arguments& all) {
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments));
   const engine::Engine& engine = conversation->engine();
   std::printf(arguments.model.empty() ? "The demo model (%s)\n" : "%s\n",
-              conversation->model().folder.c_str());
+              conversation->model().path.c_str());
   std::printf("%s parameters, context of %s tokens, %s\n",
               with_thousands(engine.model().text_size().parameters).c_str(),
               with_thousands(static_cast<uint64_t>(engine.options().context_tokens)).c_str(),

@@ -26,8 +26,14 @@ struct Arguments {
   bool json = false;
 };
 
+// The tensors of one type.
+struct TypeTotal {
+  uint64_t tensors = 0;
+  uint64_t bytes = 0;
+};
+
 struct Facts {
-  std::string folder;
+  std::string path;
   std::string model_type;
   const model::TextConfig* text = nullptr;
   int64_t context = 0;
@@ -38,12 +44,12 @@ struct Facts {
   uint64_t ignored_tensors = 0;
   bool vision = false;
   bool audio = false;
-  std::map<std::string, uint64_t> bytes_by_type;
+  std::map<std::string, TypeTotal> by_type;
 };
 
-Facts collect(const std::string& folder, const model::Model& model, int64_t context) {
+Facts collect(const std::string& path, const model::Model& model, int64_t context) {
   const model::Config& config = model.config();
-  Facts facts{.folder = folder, .model_type = config.model_type, .text = &config.text};
+  Facts facts{.path = path, .model_type = config.model_type, .text = &config.text};
   facts.context =
       context > 0 ? context : std::min<int64_t>(8192, config.text.max_position_embeddings);
   for (const auto& plan : model::plan_layers(config.text))
@@ -57,7 +63,9 @@ Facts collect(const std::string& folder, const model::Model& model, int64_t cont
   facts.sliding_kv_bytes = kv_bytes(model::AttentionKind::kSliding);
   facts.full_kv_bytes = kv_bytes(model::AttentionKind::kFull);
   for (const auto& [name, tensor] : model.store().tensors()) {
-    facts.bytes_by_type[std::string(name_of(tensor.dtype))] += tensor.bytes.size();
+    TypeTotal& total = facts.by_type[std::string(name_of(tensor.dtype))];
+    ++total.tensors;
+    total.bytes += tensor.bytes.size();
     facts.vision |= name.find("vision") != name.npos;
     facts.audio |= name.find("audio") != name.npos;
   }
@@ -72,16 +80,19 @@ void print_text(const Facts& f, const model::Model& model) {
   const auto line = [](const char* label, const std::string& value) {
     std::printf("%-22s %s\n", label, value.c_str());
   };
-  line("checkpoint", str_cat(f.folder, " (", f.model_type, ")"));
+  line("checkpoint", str_cat(f.path, " (", f.model_type, ")"));
   line("parameters", with_thousands(model.text_size().parameters) + " in the text decoder");
-  std::string types;
-  for (const auto& [type, bytes] : f.bytes_by_type)
-    types += (types.empty() ? "" : ", ") + str_cat(human_bytes(bytes), " ", type);
+  std::string types, tensors;
+  for (const auto& [type, total] : f.by_type) {
+    types += (types.empty() ? "" : ", ") + str_cat(human_bytes(total.bytes), " ", type);
+    tensors += (tensors.empty() ? "" : ", ") + str_cat(total.tensors, " ", type);
+  }
   line("weights",
        str_cat(types, " on disk; the text decoder is ", human_bytes(model.text_size().bytes)));
   if (model.per_layer_table_size().bytes > 0)
     line("", str_cat("of that ", human_bytes(model.per_layer_table_size().bytes),
                      " per-layer-input table, read by row and never copied"));
+  line("tensors", tensors);
   line("read per token", human_bytes(model.bytes_per_token()));
   line("hidden size", str_cat(t.hidden_size, ", vocabulary ",
                               with_thousands(static_cast<uint64_t>(t.vocab_size))));
@@ -109,14 +120,21 @@ void print_text(const Facts& f, const model::Model& model) {
 
 void print_json(const Facts& f, const model::Model& model) {
   const model::TextConfig& t = *f.text;
+  nlohmann::ordered_json bytes_by_type = nlohmann::ordered_json::object();
+  nlohmann::ordered_json tensors_by_type = nlohmann::ordered_json::object();
+  for (const auto& [type, total] : f.by_type) {
+    bytes_by_type[type] = total.bytes;
+    tensors_by_type[type] = total.tensors;
+  }
   const nlohmann::ordered_json json = {
-      {"checkpoint", f.folder},
+      {"checkpoint", f.path},
       {"model_type", f.model_type},
       {"text_parameters", model.text_size().parameters},
       {"text_bytes", model.text_size().bytes},
       {"per_layer_table_bytes", model.per_layer_table_size().bytes},
       {"bytes_read_per_token", model.bytes_per_token()},
-      {"bytes_by_type", f.bytes_by_type},
+      {"bytes_by_type", bytes_by_type},
+      {"tensors_by_type", tensors_by_type},
       {"hidden_size", t.hidden_size},
       {"vocab_size", t.vocab_size},
       {"num_hidden_layers", t.num_hidden_layers},
@@ -134,14 +152,14 @@ void print_json(const Facts& f, const model::Model& model) {
 }
 
 Status run(const Arguments& arguments) {
-  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(folder));
+  G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(path));
   const int64_t limit = model.config().text.max_position_embeddings;
   if (arguments.context > limit)
     return Error{
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
-  const Facts facts = collect(folder, model, arguments.context);
+  const Facts facts = collect(path, model, arguments.context);
   arguments.json ? print_json(facts, model) : print_text(facts, model);
   return {};
 }

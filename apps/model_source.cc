@@ -8,8 +8,10 @@
 
 #include "base/strings.h"
 #include "chat/template_revision.h"
+#include "io/gguf_parts.h"
 #include "io/mapped_file.h"
 #include "json/json.h"
+#include "model/gguf_config.h"
 
 namespace gemma4::apps {
 namespace {
@@ -71,20 +73,47 @@ Result<std::string> resolve_model(const std::string& argument) {
                          ": this folder has no config.json; name the folder of a Gemma 4 "
                          "checkpoint (config.json, tokenizer.json, *.safetensors)")};
   }
-  if (argument.ends_with(".gguf"))
-    return Error{ErrorCode::kUnsupported,
-                 str_cat(argument,
-                         ": GGUF weights are not supported yet; name a checkpoint folder with "
-                         "config.json and safetensors")};
-  return Error{
-      ErrorCode::kInvalidArgument,
-      str_cat(
-          argument,
-          ": is a file; name the checkpoint folder that holds config.json and the safetensors")};
+  if (io::is_gguf_path(argument)) return argument;
+  return Error{ErrorCode::kInvalidArgument,
+               str_cat(argument,
+                       ": is a file; name a GGUF file (NAME.gguf), or the checkpoint folder that "
+                       "holds config.json and the safetensors")};
 }
 
-Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder) {
-  const std::string path = folder + "/generation_config.json";
+namespace {
+
+// The metadata of the GGUF file `path`, with the map that holds them.
+struct GgufMetadata {
+  io::MappedFile map;
+  io::GgufFile file;
+};
+Result<GgufMetadata> open_metadata(const std::string& path) {
+  const std::string first = io::first_gguf_part(path);
+  G4_ASSIGN_OR_RETURN(io::MappedFile map, io::MappedFile::open(first));
+  auto file = io::GgufFile::parse(map.bytes());
+  if (!file.ok()) return file.error().with_context(first);
+  return GgufMetadata{std::move(map), std::move(file).value()};
+}
+
+Result<std::string> load_gguf_template(const std::string& path) {
+  constexpr const char* kKey = "tokenizer.chat_template";
+  G4_ASSIGN_OR_RETURN(const GgufMetadata metadata, open_metadata(path));
+  if (metadata.file.find(kKey) == nullptr) return std::string();
+  const auto text = metadata.file.get_string(kKey);
+  if (!text.ok()) return text.error().with_context(path);
+  return std::string(text.value());
+}
+
+}  // namespace
+
+Result<model::GenerationDefaults> load_generation_defaults(const std::string& model) {
+  if (io::is_gguf_path(model)) {
+    G4_ASSIGN_OR_RETURN(const GgufMetadata metadata, open_metadata(model));
+    auto defaults = model::read_gguf_generation(metadata.file);
+    if (!defaults.ok()) return defaults.error().with_context(model);
+    return defaults;
+  }
+  const std::string path = model + "/generation_config.json";
   const auto json = io::read_file(path, 1 << 20);
   if (!json.ok() && json.error().code == ErrorCode::kNotFound) return model::GenerationDefaults{};
   if (!json.ok()) return json.error();
@@ -93,27 +122,31 @@ Result<model::GenerationDefaults> load_generation_defaults(const std::string& fo
   return defaults;
 }
 
-std::string load_template_note(const std::string& folder) {
+Result<std::string> load_template(const std::string& model) {
   constexpr size_t kMaxBytes = 16 << 20;
-  const auto unreadable = [](const Error& error) {
-    return str_cat("the checkpoint's chat template cannot be read: ", error.message);
-  };
-  const auto jinja = io::read_file(folder + "/chat_template.jinja", kMaxBytes);
-  if (jinja.ok()) return chat::template_note(chat::recognise_template(jinja.value()));
-  if (jinja.error().code != ErrorCode::kNotFound) return unreadable(jinja.error());
+  if (io::is_gguf_path(model)) return load_gguf_template(model);
+  auto jinja = io::read_file(model + "/chat_template.jinja", kMaxBytes);
+  if (jinja.ok() || jinja.error().code != ErrorCode::kNotFound) return jinja;
 
-  const std::string path = folder + "/tokenizer_config.json";
+  const std::string path = model + "/tokenizer_config.json";
   const auto config = io::read_file(path, kMaxBytes);
-  if (!config.ok() && config.error().code == ErrorCode::kNotFound) return "";
-  if (!config.ok()) return unreadable(config.error());
+  if (!config.ok() && config.error().code == ErrorCode::kNotFound) return std::string();
+  if (!config.ok()) return config.error();
   const auto parsed = json::parse(config.value());
-  if (!parsed.ok()) return unreadable(parsed.error().with_context(path));
-  const std::string text = template_of(parsed.value());
-  return text.empty() ? "" : chat::template_note(chat::recognise_template(text));
+  if (!parsed.ok()) return parsed.error().with_context(path);
+  return template_of(parsed.value());
 }
 
-Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
-  const std::string path = folder + "/tokenizer.json";
+std::string load_template_note(const std::string& model) {
+  const auto text = load_template(model);
+  if (!text.ok())
+    return str_cat("the checkpoint's chat template cannot be read: ", text.error().message);
+  return text.value().empty() ? "" : chat::template_note(chat::recognise_template(text.value()));
+}
+
+Result<text::Tokenizer> load_tokenizer(const std::string& model) {
+  if (io::is_gguf_path(model)) return text::Tokenizer::load(io::first_gguf_part(model));
+  const std::string path = model + "/tokenizer.json";
   std::error_code error;
   if (!fs::exists(path, error))
     return Error{ErrorCode::kNotFound,
@@ -124,17 +157,17 @@ Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
 Result<LoadedModel> load_model(const std::string& argument,
                                std::shared_ptr<kernels::Device> device) {
   LoadedModel loaded;
-  G4_ASSIGN_OR_RETURN(loaded.folder, resolve_model(argument));
-  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.folder, std::move(device)));
+  G4_ASSIGN_OR_RETURN(loaded.path, resolve_model(argument));
+  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.path, std::move(device)));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
-  G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.folder));
-  G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.folder));
-  loaded.template_note = load_template_note(loaded.folder);
+  G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.path));
+  G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.path));
+  loaded.template_note = load_template_note(loaded.path);
 
   const int64_t vocab_size = loaded.model->config().text.vocab_size;
   if (tokenizer.vocab_size() > vocab_size)
     return Error{ErrorCode::kInvalidData,
-                 str_cat(loaded.folder, ": tokenizer.json has ", tokenizer.vocab_size(),
+                 str_cat(loaded.path, ": the tokenizer has ", tokenizer.vocab_size(),
                          " tokens, the model has ", vocab_size, "; they do not belong together")};
   loaded.stop_token_ids = loaded.generation.eos_token_ids;
   const auto& config_stops = loaded.model->config().eos_token_ids;

@@ -10,13 +10,13 @@
 
 namespace gemma4::apps {
 
-// The checkpoint folder that MODEL means: the argument itself, or for an empty one the demo model
-// beside the program (or in the source tree it was built from). kNotFound says where was looked, or
-// that a folder is no checkpoint.
+// The checkpoint folder or GGUF file that MODEL means: the argument itself, or for an empty one the
+// demo model beside the program (or in the source tree it was built from). kNotFound says where was
+// looked, or that a folder is no checkpoint.
 Result<std::string> resolve_model(const std::string& argument);
 
 struct LoadedModel {
-  std::string folder;
+  std::string path;  // as resolve_model gives it
   std::shared_ptr<const model::Model> model;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   model::GenerationDefaults generation;
@@ -27,14 +27,19 @@ struct LoadedModel {
 Result<LoadedModel> load_model(const std::string& argument,
                                std::shared_ptr<kernels::Device> device);
 
-// tokenizer.json of a folder.
-Result<text::Tokenizer> load_tokenizer(const std::string& folder);
+// What belongs to a model, `model` being what resolve_model gives: beside the weights in a folder,
+// or inside a GGUF file.
 
-// What to tell the user about the chat template of a folder, chat_template.jinja or the key
-// chat_template in tokenizer_config.json; empty when there is none, or the one that is rendered.
-std::string load_template_note(const std::string& folder);
+// tokenizer.json of a folder; the vocabulary of a GGUF file.
+Result<text::Tokenizer> load_tokenizer(const std::string& model);
+
+// The chat template: chat_template.jinja or the key chat_template in tokenizer_config.json; empty
+// when there is none.
+Result<std::string> load_template(const std::string& model);
+// What to tell the user about it; empty when there is none, or the one that is rendered.
+std::string load_template_note(const std::string& model);
 
 // generation_config.json of a folder; the family's published defaults when there is none.
-Result<model::GenerationDefaults> load_generation_defaults(const std::string& folder);
+Result<model::GenerationDefaults> load_generation_defaults(const std::string& model);
 
 }  // namespace gemma4::apps

@@ -16,7 +16,7 @@ CLI::Validator in_range(const engine::Range& range) { return number(range.text, 
 }  // namespace
 
 void add_model_argument(CLI::App& command, std::string& model) {
-  command.add_option("MODEL", model, "Checkpoint folder (default: the demo model)");
+  command.add_option("MODEL", model, "Checkpoint folder or GGUF file (default: the demo model)");
 }
 
 void add_system_argument(CLI::App& command, std::string& system) {

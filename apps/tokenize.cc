@@ -26,13 +26,12 @@ struct Arguments {
 
 // A tokenizer.json or a GGUF vocabulary may be named directly.
 Result<text::Tokenizer> find_tokenizer(const std::string& argument) {
-  if (argument.ends_with(".json") || argument.ends_with(".gguf"))
-    return text::Tokenizer::load(argument);
+  if (argument.ends_with(".json")) return text::Tokenizer::load(argument);
   std::error_code error;
   if (std::filesystem::exists(argument + "/tokenizer.json", error))  // a checkpoint or less
     return load_tokenizer(argument);
-  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(argument));
-  return load_tokenizer(folder);
+  G4_ASSIGN_OR_RETURN(const std::string model, resolve_model(argument));
+  return load_tokenizer(model);
 }
 
 Status run(const Arguments& arguments) {
@@ -61,7 +60,7 @@ Command add_tokenize(CLI::App& app) {
   auto* command = app.add_subcommand("tokenize", "Show the tokens of a text");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("MODEL", arguments->model,
-                      "Checkpoint folder, tokenizer.json or GGUF file (default: the demo model)");
+                      "Checkpoint folder, GGUF file or tokenizer.json (default: the demo model)");
   command->add_option("-p,--prompt", arguments->prompt, "The text; - reads standard input")
       ->required();
   command->add_flag("--plain", arguments->plain,

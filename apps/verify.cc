@@ -13,6 +13,7 @@
 #include "apps/verify_text.h"
 #include "base/strings.h"
 #include "chat/verify_cases.h"
+#include "io/gguf_parts.h"
 #include "io/mapped_file.h"
 #include "text/tokenizer.h"
 #include "text/verify_cases.h"
@@ -67,11 +68,14 @@ void print_json(const std::vector<KeyResult>& results) {
 }
 
 Result<bool> verify_model(const Arguments& arguments) {
-  G4_ASSIGN_OR_RETURN(const std::string folder, resolve_model(arguments.model));
+  G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
+  if (arguments.golden.empty() && io::is_gguf_path(path))
+    return Error{ErrorCode::kInvalidArgument,
+                 path + ": name the golden file that the model belongs to with --golden"};
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(folder, std::move(device)));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, std::move(device)));
   const std::string golden_path =
-      arguments.golden.empty() ? folder + "/golden.safetensors" : arguments.golden;
+      arguments.golden.empty() ? path + "/golden.safetensors" : arguments.golden;
   auto opened = io::TensorStore::open(golden_path);
   if (!opened.ok() && opened.error().code == ErrorCode::kNotFound)
     return Error{ErrorCode::kNotFound,

@@ -43,15 +43,17 @@ TEST(WhichModel, DrafterIsRecognised) {
   expect_failed(run_program({"info", checkpoint.path()}), "this is a Gemma 4 drafter");
 }
 
-TEST(WhichModel, GgufIsNotSupportedYet) {
+TEST(WhichModel, DamagedGgufIsNamed) {
   TemporaryFolder folder;
   write_whole(folder / "model.gguf", "GGUF");
   expect_failed(run_program({"run", folder / "model.gguf", "-p", "x"}),
-                "model.gguf: GGUF weights are not supported yet");
+                "model.gguf: version: the file ends here");
+  write_whole(folder / "model.gguf", "{}");
+  expect_failed(run_program({"info", folder / "model.gguf"}), "model.gguf: ");
 }
 
 TEST(WhichModel, AFileIsNotAFolder) {
-  expect_failed(run_program({"info", kDemo + "/config.json"}), "name the checkpoint folder");
+  expect_failed(run_program({"info", kDemo + "/config.json"}), "or the checkpoint folder");
 }
 
 TEST(WhichModel, AnotherChatTemplateIsNotedOnce) {

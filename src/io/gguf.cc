@@ -262,6 +262,19 @@ const GgufTensorType* find_gguf_tensor_type(uint32_t id) {
   return found == std::end(kTensorTypes) ? nullptr : found;
 }
 
+std::optional<DType> dtype_of(const GgufTensorType& type) {
+  for (int i = 0; i <= static_cast<int>(DType::kIQ4_XS); ++i)
+    if (name_of(static_cast<DType>(i)) == type.name) return static_cast<DType>(i);
+  return std::nullopt;
+}
+
+const GgufTensorType* gguf_type_of(DType dtype) {
+  const auto* found =
+      std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
+                   [&](const GgufTensorType& type) { return type.name == name_of(dtype); });
+  return found == std::end(kTensorTypes) ? nullptr : found;
+}
+
 std::optional<bool> GgufValue::as_bool() const {
   if (type_ != GgufValueType::kBool) return std::nullopt;
   return load<uint8_t>(bytes_) != 0;

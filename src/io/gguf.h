@@ -6,6 +6,8 @@
 //   G4_ASSIGN_OR_RETURN(const int64_t num_layers, gguf.get_int("gemma4.block_count"));
 //   const io::GgufTensor* norm = gguf.find_tensor("output_norm.weight");
 //
+// All parts of a split model: io/gguf_parts.h. Writing: io/gguf_writer.h.
+//
 // Layout: header, metadata, tensor descriptions, padding, tensor data; all little-endian.
 #pragma once
 
@@ -18,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/dtype.h"
 #include "base/result.h"
 
 namespace gemma4::io {
@@ -47,6 +50,7 @@ class GgufValue {
   GgufValue(GgufValueType type, std::span<const std::byte> bytes) : type_(type), bytes_(bytes) {}
 
   GgufValueType type() const { return type_; }
+  std::span<const std::byte> bytes() const { return bytes_; }  // as they stand in the file
   std::optional<bool> as_bool() const;
   // Any integer type; nothing for a u64 above 2^63 - 1.
   std::optional<int64_t> as_int() const;
@@ -103,6 +107,11 @@ struct GgufTensorType {
 
 // The format with this id; null for retired and unknown ids.
 const GgufTensorType* find_gguf_tensor_type(uint32_t id);
+
+// The element type that is stored this way; nothing for those that we have no kernels for.
+std::optional<DType> dtype_of(const GgufTensorType& type);
+// The other way round; null for types that GGUF files cannot hold.
+const GgufTensorType* gguf_type_of(DType dtype);
 
 struct GgufTensor {
   const GgufTensorType* type = nullptr;

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/dtype.h"
@@ -43,6 +44,14 @@ class TensorStore {
   // `path` is a .safetensors file, or a folder with model.safetensors.index.json (all its shards
   // are opened) or else model.safetensors.
   static Result<TensorStore> open(const std::string& path);
+  // The same of another container: `tensors` point into `files` or into `copies`.
+  TensorStore(std::string path, std::vector<MappedFile> files,
+              std::vector<std::vector<std::byte>> copies, TensorMap tensors)
+      : path_(std::move(path)),
+        files_(std::move(files)),
+        copies_(std::move(copies)),
+        tensors_(std::move(tensors)) {}
+  TensorStore() = default;
 
   const Tensor* find(std::string_view name) const;  // null when absent
   const TensorMap& tensors() const { return tensors_; }
@@ -56,6 +65,7 @@ class TensorStore {
   Status add_shards(const std::string& folder, const std::string& index_path);
   std::string path_;
   std::vector<MappedFile> files_;
+  std::vector<std::vector<std::byte>> copies_;  // of what does not stand in a file as it is needed
   TensorMap tensors_;
 };
 

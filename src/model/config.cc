@@ -7,18 +7,12 @@
 #include <set>
 
 #include "base/strings.h"
-#include "model/layer_plan.h"
+#include "model/config_checks.h"
 
 namespace gemma4::model {
 namespace {
 
 namespace dom = simdjson::dom;
-
-// Sizes above these are not models but damaged or hostile files; they also keep products within
-// int64.
-constexpr int64_t kMaxWidth = 1 << 20;
-constexpr int64_t kMaxLayers = 1 << 12;
-constexpr int64_t kMaxVocabulary = 1 << 24;
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidData, std::move(message)}; }
 Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
@@ -238,41 +232,6 @@ void parse_experts(Fields& fields, TextConfig& text) {
                                                text.num_experts, " experts"));
 }
 
-// What each layer needs of the others; checked here so that the layer plan cannot fail.
-void check_layers(Fields& fields, const TextConfig& text) {
-  std::array<int64_t, kNumAttentionKinds> head_dim{};
-  for (int64_t i = 0; i < text.num_hidden_layers; ++i) {
-    const auto layer = static_cast<size_t>(i);
-    if (text.num_attention_heads % text.layer_kv_heads[layer] != 0)
-      return (void)fields.fail<bool>(
-          "num_attention_heads",
-          str_cat("is ", text.num_attention_heads, ", not a multiple of the ",
-                  text.layer_kv_heads[layer], " KV heads of layer ", i));
-    if (text.layer_head_dims[layer] % 2 != 0)
-      return (void)fields.fail<bool>(
-          "head_dim", str_cat("of layer ", i, " is odd; rotary embedding needs pairs"));
-    int64_t& expected = head_dim[static_cast<size_t>(index_of(text.layer_types[layer]))];
-    if (expected == 0) expected = text.layer_head_dims[layer];
-    if (expected != text.layer_head_dims[layer])
-      return (void)fields.fail<bool>(
-          "per_layer_config",
-          str_cat("layer ", i, " has another head_dim than the layers of its type before it"));
-  }
-  const int64_t first_shared = first_shared_layer(text);
-  for (int64_t i = first_shared; i < text.num_hidden_layers; ++i) {
-    const int64_t donor = kv_donor(text, i);
-    if (donor < 0)
-      return (void)fields.fail<bool>(
-          "num_kv_shared_layers",
-          str_cat("layer ", i, " shares keys and values, but no layer of its type before layer ",
-                  first_shared, " could give them"));
-    if (text.layer_kv_heads[static_cast<size_t>(donor)] !=
-        text.layer_kv_heads[static_cast<size_t>(i)])
-      return (void)fields.fail<bool>("num_kv_shared_layers",
-                                     str_cat("layers ", donor, " and ", i, " differ in KV heads"));
-  }
-}
-
 void check_unsupported(Fields& fields) {
   const std::string activation = fields.string("hidden_activation", "gelu_pytorch_tanh");
   if (activation != "gelu_pytorch_tanh")
@@ -333,7 +292,8 @@ TextConfig parse_text(Fields& fields, bool unified) {
   text.bos_token_id = static_cast<int32_t>(fields.integer(
       "bos_token_id", 0, text.vocab_size - 1, std::min<int64_t>(2, text.vocab_size - 1)));
   check_unsupported(fields);
-  if (!fields.failed()) check_layers(fields, text);
+  if (fields.failed()) return text;
+  if (const auto problem = check_layers(text)) fields.fail<bool>(problem->key, problem->problem);
   return text;
 }
 

@@ -23,6 +23,8 @@ struct RopeParameters {
   double rope_theta = 10000;
   double partial_rotary_factor = 1;  // proportional only: share of the head dimension that rotates
   double factor = 1;                 // all frequencies are divided by it
+  // [Dh/2], GGUF only: each frequency is divided by its own; 1e30 and above stop the rotation.
+  std::vector<float> divisors;
 };
 
 struct TextConfig {

@@ -1,5 +1,6 @@
 #include "model/layer_plan.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -50,6 +51,11 @@ std::vector<float> inverse_frequencies(const RopeParameters& rope, int64_t head_
     frequencies[i] = 1.0f / std::pow(static_cast<float>(rope.rope_theta), exponent) /
                      static_cast<float>(rope.factor);
   }
+  // The reference's frequency of a pair that does not rotate is zero, which 1 / 1e30 only
+  // resembles.
+  constexpr float kStopped = 1e30f;
+  for (size_t i = 0; i < std::min(rope.divisors.size(), rotated); ++i)
+    frequencies[i] = rope.divisors[i] < kStopped ? frequencies[i] / rope.divisors[i] : 0.0f;
   return frequencies;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "io/gguf_parts.h"
+#include "model/gguf_checkpoint.h"
 #include "model/tensor_list.h"
 
 namespace gemma4::model {
@@ -33,6 +35,13 @@ uint64_t bytes_of(const ops::Linear& layer) {
 }  // namespace
 
 Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Device> device) {
+  if (io::is_gguf_path(path)) {
+    G4_ASSIGN_OR_RETURN(GgufCheckpoint checkpoint, open_gguf_checkpoint(path));
+    auto model =
+        create(std::move(checkpoint.config), std::move(checkpoint.store), std::move(device));
+    if (!model.ok()) return model.error().with_context(path);
+    return model;
+  }
   const std::string config_path = path + "/config.json";
   G4_ASSIGN_OR_RETURN(const std::string json, io::read_file(config_path, 16 << 20));
   auto config = parse_config(json);
@@ -54,8 +63,8 @@ Result<Model> Model::create(Config config, io::TensorStore store,
 }
 
 Status Model::bind() {
-  G4_ASSIGN_OR_RETURN(const std::string prefix, find_text_prefix(store_));
-  for (const TensorEntry& entry : text_tensors(config_, prefix, weights_))
+  G4_ASSIGN_OR_RETURN(text_prefix_, find_text_prefix(store_));
+  for (const TensorEntry& entry : text_tensors(config_, text_prefix_, weights_))
     G4_RETURN_IF_ERROR(bind_tensor(entry));
   if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)

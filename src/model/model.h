@@ -18,9 +18,9 @@ namespace gemma4::model {
 
 class Model {
  public:
-  // Loads the checkpoint folder `path` (config.json and safetensors). Weights stay in the map:
-  // loading reads a few pages, not the file. With a device of its own memory they are copied there;
-  // one that packs weights gets packed copies.
+  // Loads the checkpoint folder `path` (config.json and safetensors), or a GGUF file (any part, if
+  // it is split). Weights stay in the map: loading reads a few pages, not the file. With a device
+  // of its own memory they are copied there; one that packs weights gets packed copies.
   // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
   static Result<Model> load(const std::string& path,
                             std::shared_ptr<kernels::Device> device = nullptr);
@@ -52,6 +52,7 @@ class Model {
   // only).
   uint64_t bytes_per_token() const;
   const io::TensorStore& store() const { return store_; }
+  const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 
  private:
   Model() = default;
@@ -66,6 +67,7 @@ class Model {
   std::shared_ptr<kernels::Device> device_;  // first: the memory below is its
   Config config_;
   io::TensorStore store_;
+  std::string text_prefix_;
   TextWeights weights_;
   std::vector<kernels::Device::Memory> placed_;  // what the device holds of them
   std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32

@@ -368,7 +368,8 @@ Status Reader::read_merge(ondemand::value value) {
 
 }  // namespace
 
-Result<Tokenizer> read_tokenizer_json(const char* json, size_t size, size_t capacity) {
+Status with_tokenizer_json(const char* json, size_t size, size_t capacity,
+                           const std::function<Status(const TokenizerSource&)>& use) {
   if (size > kMaxFileBytes)
     return Error{ErrorCode::kInvalidData,
                  str_cat("has ", size, " bytes, expected at most ", kMaxFileBytes)};
@@ -380,7 +381,17 @@ Result<Tokenizer> read_tokenizer_json(const char* json, size_t size, size_t capa
   }
   Reader reader;
   G4_ASSIGN_OR_RETURN(const TokenizerSource source, reader.read(view));
-  return source.build();
+  return use(source);
+}
+
+Result<Tokenizer> read_tokenizer_json(const char* json, size_t size, size_t capacity) {
+  std::optional<Tokenizer> tokenizer;
+  const auto build = [&](const TokenizerSource& source) -> Status {
+    G4_ASSIGN_OR_RETURN(tokenizer, source.build());
+    return {};
+  };
+  G4_RETURN_IF_ERROR(with_tokenizer_json(json, size, capacity, build));
+  return *std::move(tokenizer);
 }
 
 }  // namespace gemma4::text

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,5 +29,9 @@ struct TokenizerSource {
 // Reads a tokenizer.json of `size` bytes at `json`, behind which `capacity - size` more bytes may
 // be read. Without enough of them the text is copied first.
 Result<Tokenizer> read_tokenizer_json(const char* json, size_t size, size_t capacity);
+
+// The same for what the file says, before tables are built; its views live until `use` returns.
+Status with_tokenizer_json(const char* json, size_t size, size_t capacity,
+                           const std::function<Status(const TokenizerSource&)>& use);
 
 }  // namespace gemma4::text

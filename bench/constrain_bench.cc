@@ -56,6 +56,38 @@ const Case kCases[] = {
      R"({"name": "root", "value": null, "children": [{"name": "left", "value": 1.5, "children": []}, {"name": "right", "children": [{"name": "leaf", "value": -2}]}]})"},
 };
 
+// Single strings whose text is limited: each code point may be a state of its own.
+#define GEMMA4_PROSE                                                                            \
+  "The quick brown fox jumps over the lazy dog - and 13 other animals were watching it. Nobody" \
+  " knows why."
+const Case kStrings[] = {
+    {"email", R"({"type":"string","format":"email"})",
+     R"("grace.hopper-1906+cobol@computing.navy-archives.example.org")"},
+    {"email, maxLength 60", R"({"type":"string","format":"email","maxLength":60})",
+     R"("grace.hopper-1906+cobol@computing.navy-archives.example.org")"},
+    {"uri, maxLength 2083", R"({"type":"string","format":"uri","minLength":1,"maxLength":2083})",
+     R"("https://archive.example.org:8080/papers/1952/Education%20of%20a%20computer.pdf?page=3&view=full#notes")"},
+    {"hostname", R"({"type":"string","format":"hostname"})",
+     R"("build-17.Continuous-Integration.eu-west.internal.example.org")"},
+    {"maxLength 450", R"({"type":"string","maxLength":450})", "\"" GEMMA4_PROSE "\""},
+    {"minLength 5, maxLength 100", R"({"type":"string","minLength":5,"maxLength":100})",
+     R"("Zażółć gęślą jaźń \\ \"一二三\" 😀, and so on\n.")"},
+    {"maxLength 30", R"({"type":"string","maxLength":30})", R"("The quick brown fox, and so on")"},
+    {"^[^<>]*$, maxLength 40", R"({"type":"string","pattern":"^[^<>]*$","maxLength":40})",
+     R"("The quick brown fox jumps over the dog")"},
+    {"^.{1,500}$", R"({"type":"string","pattern":"^.{1,500}$"})", "\"" GEMMA4_PROSE "\""},
+    {"^[\\w -]{1,100}$", R"({"type":"string","pattern":"^[\\w -]{1,100}$"})",
+     R"("The quick brown fox jumps over the lazy dog - and 13 other animals were watching")"},
+    {"\\S, maxLength 10000", R"({"type":"string","pattern":"\\S","maxLength":10000})",
+     "\"" GEMMA4_PROSE "\""},
+    {"^[^@]+$, maxLength 80", R"({"type":"string","pattern":"^[^@]+$","maxLength":80})",
+     R"("Nobody knows why the quick brown fox jumps over the lazy dog: ask it.")"},
+    {"uuid", R"({"type":"string","format":"uuid"})", R"("123e4567-e89b-12d3-a456-426614174000")"},
+    {"iri, maxLength 200", R"({"type":"string","format":"iri","maxLength":200})",
+     R"("https://例え.example/Zażółć/資料?名前=値#節")"},
+};
+#undef GEMMA4_PROSE
+
 std::string vocabulary_path() {
   return std::string(GEMMA4_SOURCE_DIR) + "/build/cache/vocabulary/tokenizer.json";
 }
@@ -144,7 +176,9 @@ const bool kRegistered = [] {
   const char* cases = std::getenv("GEMMA4_CONSTRAIN_CASES");
   if (cases != nullptr && tokenizer() != nullptr) write_cases(cases);
   benchmark::RegisterBenchmark("vocabulary index", build_index)->Unit(benchmark::kMillisecond);
-  for (const Case& c : kCases) {
+  std::vector<Case> all(std::begin(kCases), std::end(kCases));
+  all.insert(all.end(), std::begin(kStrings), std::end(kStrings));
+  for (const Case& c : all) {
     const std::string name = c.name;
     benchmark::RegisterBenchmark((name + "/compile").c_str(), compile_schema, c)
         ->Unit(benchmark::kMicrosecond);

@@ -131,7 +131,7 @@ class JsonDialect : public Dialect {
       end = grammar_.add_state();
       grammar_.dfa(begin, Lexicon::get().json_chars, end);
     } else {
-      end = counted(begin, Lexicon::get().json_char, Plain::kJson, set);
+      end = counted(begin, Lexicon::get().json_char, set);
     }
     grammar_.accept(grammar_.bytes(end, "\""));
     return rule;
@@ -200,7 +200,7 @@ class CallDialect : public Dialect {
       append_counted(grammar_, begin,
                      {.dfa = *set.dfa, .min = set.min_length, .max = set.max_length}, end);
     } else {
-      end = counted(begin, Lexicon::get().any_char, Plain::kText, set);
+      end = counted(begin, Lexicon::get().any_char, set);
     }
     grammar_.accept(grammar_.symbol(end, quote_));
     return rule;
@@ -243,8 +243,7 @@ RuleId Dialect::number(const NumberSet& set) {
   return rule;
 }
 
-StateId Dialect::counted(StateId from, const Dfa& code_point, Plain plain,
-                         const StringSet& lengths) {
+StateId Dialect::counted(StateId from, const Dfa& code_point, const StringSet& lengths) {
   constexpr uint64_t kMost = UINT32_MAX - 1;
   const auto min = static_cast<uint32_t>(std::min(lengths.min_length, kMost));
   const auto max = static_cast<uint32_t>(std::min(lengths.max_length, kMost));
@@ -257,8 +256,11 @@ StateId Dialect::counted(StateId from, const Dfa& code_point, Plain plain,
       loop, begin,
       {{open ? Operation::Kind::kCountUpTo : Operation::Kind::kCountBelow, 0, open ? min : max}});
   const StateId first = grammar_.dfa(begin, code_point, loop);
-  grammar_.mark_counted(first, {.plain = plain, .limit = open ? UINT32_MAX : max});
   grammar_.jump(loop, end, {{Operation::Kind::kAtLeast, 0, min}});
+  std::vector<StateId> states{loop, begin, end};
+  for (size_t i = 0; i < code_point.states.size(); ++i)
+    states.push_back(first + static_cast<StateId>(i));
+  grammar_.mark_text_counter(states, {open ? min : max, min});
   return end;
 }
 

@@ -33,7 +33,7 @@ class Dialect {
 
  protected:
   // `count` repetitions of `code_point`, a rule's middle; returns the state behind.
-  StateId counted(StateId from, const Dfa& code_point, Plain plain, const StringSet& lengths);
+  StateId counted(StateId from, const Dfa& code_point, const StringSet& lengths);
 
   GrammarBuilder& grammar_;
 

@@ -15,15 +15,16 @@ uint64_t mix(uint64_t hash, uint64_t value) {
 
 }  // namespace
 
-uint32_t Registers::find(std::vector<uint32_t> words) {
+uint32_t Registers::find(std::vector<uint32_t> words, Counting counting) {
   while (!words.empty() && words.back() == 0) words.pop_back();
-  uint64_t hash = words.size();
+  uint64_t hash = 2 * words.size() + static_cast<uint64_t>(counting);
   for (const uint32_t word : words) hash = mix(hash, word);
   const auto [begin, end] = ids_.equal_range(hash);
   for (auto it = begin; it != end; ++it)
-    if (sets_[it->second] == words) return it->second;
+    if (sets_[it->second].words == words && sets_[it->second].counting == counting)
+      return it->second;
   num_words_ += words.size();
-  sets_.push_back(std::move(words));
+  sets_.push_back({std::move(words), counting});
   const auto id = static_cast<uint32_t>(sets_.size() - 1);
   ids_.emplace(hash, id);
   return id;
@@ -31,7 +32,7 @@ uint32_t Registers::find(std::vector<uint32_t> words) {
 
 // All sets are taken to be as long as the last, the deepest so far: there can be too many to ask.
 size_t Registers::bytes() const {
-  return bytes_of(sets_) + sets_.size() * (kPerMapEntry + bytes_of(sets_.back()));
+  return bytes_of(sets_) + sets_.size() * (kPerMapEntry + bytes_of(sets_.back().words));
 }
 
 Explorer::Explorer(std::shared_ptr<const Grammar> grammar) : grammar_(std::move(grammar)) {
@@ -138,9 +139,10 @@ bool Explorer::apply(std::span<const Operation> operations, uint32_t& registers)
   std::vector<uint32_t> values = registers_.words(registers);
   work_left_ -= static_cast<int64_t>(values.size() / 16);
   if (registers_.num_words() > kMostRegisterWords) work_left_ = 0;
+  const Counting counting = registers_.counting(registers);
   for (const Operation& operation : operations)
-    if (!apply_operation(*grammar_, operation, values)) return false;
-  registers = registers_.find(std::move(values));
+    if (!apply_operation(*grammar_, operation, values, counting)) return false;
+  registers = registers_.find(std::move(values), counting);
   return true;
 }
 
@@ -195,7 +197,64 @@ ConfigId Explorer::expand(ConfigId config, uint8_t byte) {
   }
   if (!close()) return kDeadConfig;
   const ConfigId next = finish_config();
-  return rows_[config][byte] = next;
+  const Bytes bytes = alike(config, byte);
+  std::fill(rows_[config] + bytes.first, rows_[config] + bytes.last + 1, next);
+  return next;
+}
+
+std::bitset<256> Explorer::next_bytes(ConfigId config) const {
+  std::bitset<256> bytes;
+  for (const NodeId node : tops(config)) {
+    const Grammar::State& state = state_of(node);
+    for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
+      const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
+      bytes |= ~std::bitset<256>() >> (255 - (edge.last - edge.first)) << edge.first;
+    }
+  }
+  return bytes;
+}
+
+// The bytes around `byte` that no edge tells apart from it.
+Explorer::Bytes Explorer::alike(ConfigId config, uint8_t byte) const {
+  Bytes alike{0x00, 0xFF};
+  for (const NodeId node : tops(config)) {
+    const Grammar::State& state = state_of(node);
+    for (uint32_t i = state.bytes_begin; i < state.bytes_end; ++i) {
+      const Grammar::ByteEdge& edge = grammar_->byte_edges[i];
+      if (edge.first <= byte) alike.first = std::max(alike.first, edge.first);
+      if (edge.first > byte) alike.last = std::min<uint8_t>(alike.last, edge.first - 1);
+      if (edge.last >= byte) alike.last = std::min(alike.last, edge.last);
+      if (edge.last < byte) alike.first = std::max<uint8_t>(alike.first, edge.last + 1);
+    }
+  }
+  return alike;
+}
+
+ConfigId Explorer::without_counts(ConfigId config, uint32_t code_points) {
+  const auto counts = [&](NodeId node) { return state_of(node).text_counter >= 0; };
+  const auto all = tops(config);
+  if (std::none_of(all.begin(), all.end(), counts)) return config;
+  for (const NodeId top : all) {
+    const Node node = nodes_[top];
+    found_.push_back(
+        counts(top) ? find_node({node.state, without_count(node, code_points), node.below}) : top);
+  }
+  found_end_ = can_end(config);
+  return finish_config();
+}
+
+// The registers of a frame that counts code points, with the least count that is like theirs.
+uint32_t Explorer::without_count(const Node& node, uint32_t code_points) {
+  const Grammar::TextCounter& limits =
+      grammar_->text_counters[grammar_->states[node.state].text_counter];
+  std::vector<uint32_t> words = registers_.words(node.registers);
+  const uint32_t count = words.empty() ? 0 : words[0];
+  const auto next = std::upper_bound(limits.begin(), limits.end(), count);
+  // A token may also complete a code point, behind which the next one is counted.
+  if (next != limits.end() && *next - count <= code_points + 1) return node.registers;
+  const uint32_t least = next == limits.begin() ? 0 : *std::prev(next);
+  words.assign(1, least);
+  return registers_.find(std::move(words), Counting::kOff);
 }
 
 ConfigId Explorer::step_symbol(ConfigId config, int32_t symbol) {
@@ -234,27 +293,6 @@ int Explorer::forced_byte(ConfigId config) const {
   return forced;
 }
 
-Explorer::PlainText Explorer::plain(ConfigId config, Plain plain) const {
-  int free = 0;     // code points that may be any
-  int longest = 0;  // that may be some
-  for (const NodeId node : tops(config)) {
-    const Grammar::State& state = state_of(node);
-    const CountedPlain& counted = state.counted;
-    if (counted.limit != 0 && counted.plain >= plain) {
-      const auto& words = registers_.words(nodes_[node].registers);
-      const uint32_t used = counted.word < words.size() ? words[counted.word] : 0;
-      // The code point that comes next is counted already.
-      const int64_t left = int64_t{counted.limit} - used + 1;
-      free = static_cast<int>(std::max<int64_t>(free, std::min<int64_t>(left, kManyCodePoints)));
-      if (!counted.exact) longest = kManyCodePoints;
-      continue;
-    }
-    free = std::max<int>(free, state.plain[static_cast<size_t>(plain)]);
-    longest = std::max<int>(longest, state.longest[static_cast<size_t>(plain)]);
-  }
-  return {free, free >= kManyCodePoints || longest <= free};
-}
-
 ConfigId Explorer::adopt(const Explorer& other, ConfigId config) {
   G4_CHECK(grammar_ == other.grammar_);
   std::unordered_map<NodeId, NodeId> names{{kBottom, kBottom}};
@@ -264,7 +302,8 @@ ConfigId Explorer::adopt(const Explorer& other, ConfigId config) {
       path.push_back(node);
     for (; !path.empty(); path.pop_back()) {
       const Node& node = other.nodes_[path.back()];
-      const uint32_t registers = registers_.find(other.registers_.words(node.registers));
+      const uint32_t registers = registers_.find(other.registers_.words(node.registers),
+                                                 other.registers_.counting(node.registers));
       names[path.back()] = find_node({node.state, registers, names[node.below]});
     }
     found_.push_back(names[top]);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -18,18 +19,23 @@ namespace gemma4::constrain {
 using ConfigId = int32_t;
 inline constexpr ConfigId kDeadConfig = 0;  // no text can follow
 
-// Sets of registers; equal ones have the same id, and 0 is the one of zeros.
+// Sets of registers; equal ones have the same id, and 0 is the one of zeros that count.
 class Registers {
  public:
-  Registers() { find({}); }
-  const std::vector<uint32_t>& words(uint32_t id) const { return sets_[id]; }
-  uint32_t find(std::vector<uint32_t> words);
+  Registers() { find({}, Counting::kOn); }
+  const std::vector<uint32_t>& words(uint32_t id) const { return sets_[id].words; }
+  Counting counting(uint32_t id) const { return sets_[id].counting; }
+  uint32_t find(std::vector<uint32_t> words, Counting counting);
   size_t bytes() const;                            // of memory, roughly
   size_t num_words() const { return num_words_; }  // of all sets
 
  private:
+  struct Set {
+    std::vector<uint32_t> words;
+    Counting counting;
+  };
   size_t num_words_ = 0;
-  std::vector<std::vector<uint32_t>> sets_;
+  std::vector<Set> sets_;
   std::unordered_multimap<uint64_t, uint32_t> ids_;
 };
 
@@ -50,6 +56,15 @@ class Explorer {
       return row[byte];
     return expand(config, byte);
   }
+  // The last byte of those that follow on `byte` and do the same as it.
+  uint8_t last_alike(ConfigId config, uint8_t byte) const { return alike(config, byte).last; }
+  // A configuration that does the same with the next `code_points` code points. Counts of code
+  // points that no limit can tell apart until then are one, and stand still.
+  ConfigId without_counts(ConfigId config, uint32_t code_points);
+  // The bytes that may come next, and perhaps more.
+  std::bitset<256> next_bytes(ConfigId config) const;
+  // How many stacks are possible.
+  size_t num_stacks(ConfigId config) const { return tops(config).size(); }
   // The same for a control token.
   ConfigId step_symbol(ConfigId config, int32_t symbol);
 
@@ -62,14 +77,6 @@ class Explorer {
   // The one byte that can follow, or -1 if there are several, or the text may end, or a control
   // token may come.
   int forced_byte(ConfigId config) const;
-
-  // How much plain text may follow whatever it is; and whether no more plain text may follow, or
-  // no token has more.
-  struct PlainText {
-    int code_points = 0;
-    bool exact = false;
-  };
-  PlainText plain(ConfigId config, Plain plain) const;
 
   // True when the tables have grown beyond what one explorer should keep.
   bool crowded() const {
@@ -118,6 +125,10 @@ class Explorer {
                                     configs_[config].tops_end - configs_[config].tops_begin);
   }
   const Grammar::State& state_of(NodeId node) const { return grammar_->states[nodes_[node].state]; }
+  struct Bytes {
+    uint8_t first, last;
+  };
+  Bytes alike(ConfigId config, uint8_t byte) const;
   ConfigId expand(ConfigId config, uint8_t byte);
   NodeId find_node(const Node& node);
   void grow_node_table();
@@ -126,6 +137,7 @@ class Explorer {
   bool give_up();
   void follow(NodeId node, const Grammar::Jump& jump);
   bool apply(std::span<const Operation> operations, uint32_t& registers);
+  uint32_t without_count(const Node& node, uint32_t code_points);
   ConfigId finish_config();
 
   std::shared_ptr<const Grammar> grammar_;

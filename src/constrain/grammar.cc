@@ -9,8 +9,10 @@ namespace gemma4::constrain {
 
 size_t Grammar::bytes() const {
   size_t bytes = sizeof(*this) + bytes_of(states) + bytes_of(byte_edges) + bytes_of(symbol_edges) +
-                 bytes_of(jumps) + bytes_of(operations) + bytes_of(masks) + bytes_of(rule_starts);
+                 bytes_of(jumps) + bytes_of(operations) + bytes_of(masks) + bytes_of(rule_starts) +
+                 bytes_of(text_counters);
   for (const auto& mask : masks) bytes += bytes_of(mask);
+  for (const auto& counter : text_counters) bytes += bytes_of(counter);
   return bytes;
 }
 
@@ -77,6 +79,15 @@ StateId GrammarBuilder::dfa(StateId from, const Dfa& dfa, StateId to) {
   }
   jump(from, base);
   return base;
+}
+
+void GrammarBuilder::mark_text_counter(const std::vector<StateId>& states,
+                                       std::vector<uint32_t> limits) {
+  std::sort(limits.begin(), limits.end());
+  limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
+  for (const StateId state : states)
+    states_[state].text_counter = static_cast<int32_t>(text_counters_.size());
+  text_counters_.push_back(std::move(limits));
 }
 
 uint32_t GrammarBuilder::add_mask(std::vector<uint32_t> words) {

@@ -48,40 +48,6 @@ struct Operation {
   bool operator==(const Operation&) const = default;
 };
 
-// Text that a state takes any amount of. Tokens made of nothing else need not be tried. Each kind
-// contains the one before.
-enum class Plain : uint8_t {
-  kLower,  // a to z
-  kJson,   // code points without control characters, `"` and `\`
-  kText,   // all code points
-};
-inline constexpr size_t kNumPlains = 3;
-inline constexpr Plain kPlains[kNumPlains] = {Plain::kLower, Plain::kJson, Plain::kText};
-
-// Whether a byte, which may be part of a longer sequence, belongs to text of that kind.
-inline bool is_plain(Plain plain, uint8_t byte) {
-  switch (plain) {
-    case Plain::kLower:
-      return byte >= 'a' && byte <= 'z';
-    case Plain::kJson:
-      return byte >= 0x20 && byte != '"' && byte != '\\';
-    case Plain::kText:
-      return true;
-  }
-  return false;
-}
-
-inline constexpr int kManyCodePoints = 32;  // stands for any number
-
-// Says of a state that as much text of `plain` may follow, whatever it is, as `word` is below
-// `limit`, plus one: it is in a loop that counts code points, the one that comes next included.
-struct CountedPlain {
-  Plain plain = Plain::kJson;
-  uint32_t word = 0;
-  uint32_t limit = 0;  // 0: says nothing
-  bool exact = true;   // no more than that may follow
-};
-
 // Immutable. Made by GrammarBuilder::build.
 struct Grammar {
   struct ByteEdge {
@@ -104,12 +70,11 @@ struct Grammar {
     uint32_t jumps_begin = 0, jumps_end = 0;
     bool accepts = false;       // the rule may end here
     bool only_accepts = false;  // and nothing else is possible
-    // How many plain code points may follow whatever they are, and at most how many may follow at
-    // all; kManyCodePoints stands for more.
-    uint8_t plain[kNumPlains] = {0, 0, 0};
-    uint8_t longest[kNumPlains] = {0, 0, 0};
-    CountedPlain counted;
+    int32_t text_counter = -1;  // in text_counters: word 0 counts the code points of a text
   };
+  // The limits of all operations on the word, sorted: between two of them its value does not
+  // matter.
+  using TextCounter = std::vector<uint32_t>;
 
   std::vector<State> states;
   std::vector<ByteEdge> byte_edges;
@@ -118,15 +83,19 @@ struct Grammar {
   std::vector<Operation> operations;
   std::vector<std::vector<uint32_t>> masks;
   std::vector<StateId> rule_starts;
+  std::vector<TextCounter> text_counters;
   RuleId root = 0;
 
   // Memory that it holds.
   size_t bytes() const;
 };
 
+// Whether counting operations count, or only test.
+enum class Counting : uint8_t { kOn, kOff };
+
 // Whether `operation` passes on `registers`, where missing words are zeros; if so, changes them.
 bool apply_operation(const Grammar& grammar, const Operation& operation,
-                     std::vector<uint32_t>& registers);
+                     std::vector<uint32_t>& registers, Counting counting = Counting::kOn);
 
 class GrammarBuilder {
  public:
@@ -152,9 +121,10 @@ class GrammarBuilder {
   // `from` if it accepts nothing.
   StateId dfa(StateId from, const Dfa& dfa, StateId to);
 
-  void mark_counted(StateId state, const CountedPlain& counted) {
-    states_[state].counted = counted;
-  }
+  // Says that word 0 counts the code points of a text in `states`, the only ones of their rule that
+  // test or change it, and nothing else; a code point is counted at most once, before its first
+  // byte. `limits` are those of all their operations.
+  void mark_text_counter(const std::vector<StateId>& states, std::vector<uint32_t> limits);
   // A set of bits for operations; returns its number.
   uint32_t add_mask(std::vector<uint32_t> words);
 
@@ -179,13 +149,14 @@ class GrammarBuilder {
     std::vector<Grammar::SymbolEdge> symbols;
     std::vector<Jump> jumps;
     bool accepts = false;
-    CountedPlain counted;
+    int32_t text_counter = -1;
   };
 
   std::vector<State> states_;
   std::vector<StateId> starts_;  // [rules]
   std::vector<std::string> names_;
   std::vector<std::vector<uint32_t>> masks_;
+  std::vector<Grammar::TextCounter> text_counters_;
   size_t num_edges_ = 0;
 };
 

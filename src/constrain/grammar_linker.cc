@@ -14,7 +14,6 @@ Result<std::shared_ptr<const Grammar>> GrammarLinker::link() {
   number_states();
   auto grammar = std::make_shared<Grammar>();
   pack(*grammar);
-  find_plain_states(*grammar);
   return std::shared_ptr<const Grammar>(std::move(grammar));
 }
 
@@ -153,7 +152,7 @@ void GrammarLinker::number_states() {
 void GrammarLinker::pack(Grammar& grammar) const {
   for (const StateId id : kept_) {
     const auto& state = source_.states_[id];
-    Grammar::State packed{.accepts = state.accepts, .counted = state.counted};
+    Grammar::State packed{.accepts = state.accepts, .text_counter = state.text_counter};
     packed.bytes_begin = static_cast<uint32_t>(grammar.byte_edges.size());
     for (const auto& edge : state.bytes)
       if (living_[edge.next])
@@ -180,6 +179,7 @@ void GrammarLinker::pack(Grammar& grammar) const {
     grammar.states.push_back(packed);
   }
   grammar.masks = source_.masks_;
+  grammar.text_counters = source_.text_counters_;
   grammar.root = root_;
   for (const StateId start : source_.starts_) grammar.rule_starts.push_back(new_ids_[start]);
 }

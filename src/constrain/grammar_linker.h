@@ -34,7 +34,4 @@ class GrammarLinker {
   std::vector<StateId> kept_;     // the others, in their new order
 };
 
-// Fills in State::plain.
-void find_plain_states(Grammar& grammar);
-
 }  // namespace gemma4::constrain

@@ -7,14 +7,19 @@
 namespace gemma4::constrain {
 namespace {
 
-// Sets the bits of the tokens in `tree` whose bytes lead somewhere from `config`.
+// Sets the bits of the tokens in `tree` whose bytes lead somewhere from a configuration, but for
+// those of free text, which are known.
 class TreeWalk {
  public:
-  TreeWalk(Explorer& explorer, const TokenTree& tree, std::span<uint32_t> bits)
-      : explorer_(explorer), tree_(tree), bits_(bits), path_(tree.max_depth + 1) {}
+  TreeWalk(Explorer& explorer, const TokenTree& tree, const FreeText& free,
+           std::span<uint32_t> bits)
+      : explorer_(explorer), tree_(tree), free_(free), bits_(bits), path_(tree.max_depth + 1) {
+    for (int byte = 0; byte < 256; ++byte)
+      if (free.others.test(byte)) wanted_ |= TokenTree::kind_of(static_cast<uint8_t>(byte));
+  }
 
   void run(ConfigId config) {
-    path_[0] = config;
+    path_[0] = {config, 0};
     for (const uint32_t top : tree_.tops)
       if (top != TokenTree::kNone) walk(top, tree_.nodes[top].skip);
   }
@@ -23,12 +28,18 @@ class TreeWalk {
   void walk(uint32_t i, uint32_t end) {
     while (i < end) {
       const TokenTree::Node& node = tree_.nodes[i];
-      const ConfigId next = explorer_.step(path_[node.depth - 1], node.byte);
+      const Place& before = path_[node.depth - 1];
+      const int free = free_text(before.free, node.byte);
+      if (free != kNotFree && !wants(node, free)) {
+        i = node.skip;
+        continue;
+      }
+      const ConfigId next = explorer_.step(before.config, node.byte);
       if (next == kDeadConfig) {
         i = node.skip;
         continue;
       }
-      path_[node.depth] = next;
+      path_[node.depth] = {next, free};
       for (uint32_t t = node.first_token; t < node.first_token + node.num_tokens; ++t) {
         const auto id = static_cast<uint32_t>(tree_.tokens[t]);
         bits_[id / 32] |= 1U << (id % 32);
@@ -37,15 +48,30 @@ class TreeWalk {
     }
   }
 
+  static constexpr int kNotFree = -1;
+  struct Place {
+    ConfigId config;
+    int free;  // code points of free text so far and nothing else, or kNotFree
+  };
+
+  int free_text(int before, uint8_t byte) const {
+    if (before == kNotFree || !begins_code_point(byte)) return before;
+    return free_.first.test(byte) ? before + 1 : kNotFree;
+  }
+
+  // Whether more may follow behind `free` code points than free text and what is impossible.
+  bool wants(const TokenTree::Node& node, int free) const {
+    return (node.kinds & wanted_) != 0 ||
+           (!free_.exact && free + static_cast<int>(node.height) > free_.code_points);
+  }
+
   Explorer& explorer_;
   const TokenTree& tree_;
+  const FreeText& free_;
   const std::span<uint32_t> bits_;
-  std::vector<ConfigId> path_;  // the configuration at every depth
+  uint64_t wanted_ = TokenTree::kIllFormed;
+  std::vector<Place> path_;  // by depth
 };
-
-void set_bits(std::span<uint32_t> bits, std::span<const uint32_t> more) {
-  for (size_t i = 0; i < more.size(); ++i) bits[i] |= more[i];
-}
 
 }  // namespace
 
@@ -79,6 +105,7 @@ Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar,
     : grammar_(std::move(grammar)),
       vocabulary_(std::move(vocabulary)),
       explorer_(grammar_->borrow()),
+      free_text_(std::make_shared<FreeTextFinder>(*explorer_, vocabulary_->text())),
       config_(explorer_->start()) {}
 
 bool Matcher::accept_bytes(std::string_view text) {
@@ -114,34 +141,31 @@ void Matcher::move_if_crowded() {
   config_ = fresh->adopt(*explorer_, config_);
   over_budget_ = over_budget();
   explorer_ = std::move(fresh);
+  free_text_ = std::make_shared<FreeTextFinder>(*explorer_, vocabulary_->text());
 }
 
 void Matcher::allowed(std::span<uint32_t> bits) {
   G4_CHECK_LE(vocabulary_->num_words(), bits.size());
   move_if_crowded();
-  if (const std::vector<uint32_t>* mask = explorer_->find_mask(config_, vocabulary_.get())) {
+  explorer_->renew_work();
+  const ConfigId config = explorer_->without_counts(config_, vocabulary_->all().max_code_points);
+  if (const std::vector<uint32_t>* mask = explorer_->find_mask(config, vocabulary_.get())) {
     std::copy(mask->begin(), mask->end(), bits.begin());
     return;
   }
   std::fill(bits.begin(), bits.end(), 0);
-  explorer_->renew_work();
-  compute_mask(bits);
-  explorer_->add_mask(config_).assign(bits.begin(), bits.begin() + vocabulary_->num_words());
+  compute_mask(config, bits);
+  explorer_->add_mask(config).assign(bits.begin(), bits.begin() + vocabulary_->num_words());
 }
 
 // Tokens of plain text are allowed all at once where any plain text is; the others are tried byte
 // by byte, together as far as they begin alike.
-void Matcher::compute_mask(std::span<uint32_t> bits) {
-  const TokenTree* tree = &vocabulary_->all();
-  for (const Plain plain : kPlains) {
-    const Explorer::PlainText text = explorer_->plain(config_, plain);
-    if (text.code_points == 0) continue;
-    set_bits(bits, vocabulary_->plain_tokens(plain, text.code_points));
-    if (text.exact) tree = &vocabulary_->rest(plain);
-  }
-  TreeWalk(*explorer_, *tree, bits).run(config_);
+void Matcher::compute_mask(ConfigId config, std::span<uint32_t> bits) {
+  const FreeText free = free_text_->find(config);
+  if (free.code_points > 0) vocabulary_->text().set(free.first, free.code_points, bits);
+  TreeWalk(*explorer_, vocabulary_->all(), free, bits).run(config);
   std::vector<int32_t> symbols;
-  explorer_->append_symbols(config_, symbols);
+  explorer_->append_symbols(config, symbols);
   for (const int32_t symbol : symbols)
     if (symbol >= 0 && symbol < vocabulary_->size())
       bits[static_cast<size_t>(symbol) / 32] |= 1U << (symbol % 32);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "constrain/explorer.h"
+#include "constrain/free_text.h"
 #include "constrain/grammar.h"
 #include "constrain/vocabulary_index.h"
 
@@ -67,12 +68,13 @@ class Matcher {
   bool over_budget() const { return over_budget_ || explorer_->over_budget(); }
 
  private:
-  void compute_mask(std::span<uint32_t> bits);
+  void compute_mask(ConfigId config, std::span<uint32_t> bits);
   void move_if_crowded();
 
   std::shared_ptr<const CompiledGrammar> grammar_;
   std::shared_ptr<const VocabularyIndex> vocabulary_;
   std::shared_ptr<Explorer> explorer_;
+  std::shared_ptr<FreeTextFinder> free_text_;  // in explorer_
   ConfigId config_;
   bool over_budget_ = false;  // of explorers before this one
 };

@@ -30,17 +30,18 @@ class Words {
 
 }  // namespace
 
-bool apply_operation(const Grammar& grammar, const Operation& op,
-                     std::vector<uint32_t>& registers) {
+bool apply_operation(const Grammar& grammar, const Operation& op, std::vector<uint32_t>& registers,
+                     Counting counting) {
   Words words(registers);
+  const bool counts = counting == Counting::kOn;
   using Kind = Operation::Kind;
   switch (op.kind) {
     case Kind::kCountBelow:
       if (words.get(op.word) >= op.limit) return false;
-      words.set(op.word, words.get(op.word) + 1);
+      if (counts) words.set(op.word, words.get(op.word) + 1);
       return true;
     case Kind::kCountUpTo:
-      words.set(op.word, std::min(words.get(op.word) + 1, op.limit));
+      if (counts) words.set(op.word, std::min(words.get(op.word) + 1, op.limit));
       return true;
     case Kind::kBelow:
       return words.get(op.word) < op.limit;

@@ -9,6 +9,20 @@ namespace {
 
 using text::TokenId;
 
+// First bytes of code points that have a kind together; punctuation has one each.
+struct ByteSpan {
+  uint8_t first, last;
+};
+constexpr ByteSpan kLikeBytes[] = {{'0', '9'},   {'A', 'Z'},   {'a', 'z'},   {0xC2, 0xC2},
+                                   {0xC3, 0xC3}, {0xC4, 0xDF}, {0xE0, 0xE0}, {0xE1, 0xE1},
+                                   {0xE2, 0xE2}, {0xE3, 0xE3}, {0xE4, 0xE9}, {0xEA, 0xED},
+                                   {0xEE, 0xEF}, {0xF0, 0xF4}};
+
+constexpr bool is_alphanumeric(int byte) {
+  return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+         (byte >= 'a' && byte <= 'z');
+}
+
 // The first eight bytes as a number that sorts like the text.
 uint64_t head_of(std::string_view text) {
   uint64_t head = 0;
@@ -57,41 +71,73 @@ TokenTree tree_of(const VocabularyIndex& index, std::span<const TokenId> sorted)
       const auto byte = static_cast<uint8_t>(text[i]);
       if (i == 0) tree.tops[byte] = node;
       path.push_back(node);
-      tree.nodes.push_back(
-          {0, static_cast<uint32_t>(tree.tokens.size()), static_cast<uint16_t>(i + 1), byte, 0});
+      tree.nodes.push_back({.first_token = static_cast<uint32_t>(tree.tokens.size()),
+                            .depth = static_cast<uint16_t>(i + 1),
+                            .byte = byte});
     }
     TokenTree::Node& end = tree.nodes[path.back()];
     if (end.num_tokens == 255) continue;  // no vocabulary has that many ways to write one text
     ++end.num_tokens;
     tree.tokens.push_back(id);
     tree.max_depth = std::max(tree.max_depth, static_cast<uint32_t>(text.size()));
+    const auto code_points = std::count_if(text.begin(), text.end(), [](char c) {
+      return (static_cast<uint8_t>(c) & 0xC0) != 0x80;  // does not continue one
+    });
+    tree.max_code_points = std::max(tree.max_code_points, static_cast<uint32_t>(code_points));
     previous = text;
   }
   close(0);
   return tree;
 }
 
-// Code points of `bytes` if they are whole and all of them plain, else 0.
-int plain_code_points(std::string_view bytes, Plain plain) {
-  int count = 0;
-  while (!bytes.empty()) {
-    if (!is_plain(plain, static_cast<uint8_t>(bytes[0]))) return 0;
-    const text::Utf8Sequence next = text::next_sequence(bytes);
-    if (next.kind != text::Utf8Sequence::Kind::kValid) return 0;
-    bytes.remove_prefix(next.length);
-    ++count;
+// Fills in what there is below each node.
+void look_below(const VocabularyIndex& index, TokenTree& tree) {
+  for (size_t i = tree.nodes.size(); i-- > 0;) {
+    TokenTree::Node& node = tree.nodes[i];
+    uint64_t kinds = 0;
+    int height = 0;
+    // All tokens that end here are the same text.
+    if (node.num_tokens > 0 && num_code_points(index.bytes(tree.tokens[node.first_token])) < 0)
+      kinds |= TokenTree::kIllFormed;
+    for (size_t child = i + 1; child < node.skip; child = tree.nodes[child].skip) {
+      const TokenTree::Node& next = tree.nodes[child];
+      const bool begins = begins_code_point(next.byte);
+      kinds |= next.kinds | (begins ? TokenTree::kind_of(next.byte) : 0);
+      height = std::max(height, static_cast<int>(next.height) + (begins ? 1 : 0));
+    }
+    node.kinds = kinds & ((uint64_t{1} << 56) - 1);
+    node.height = static_cast<uint8_t>(std::min(height, TokenTree::kMostHeight));
   }
-  return count <= kManyCodePoints ? count : 0;
 }
 
 }  // namespace
+
+uint64_t TokenTree::kind_of(uint8_t byte) {
+  static constexpr auto kKinds = [] {
+    std::array<uint8_t, 256> kinds{};
+    const auto set = [&](int first, int last, uint8_t kind) {
+      for (int b = first; b <= last; ++b) kinds[b] = kind;
+    };
+    uint8_t kind = 1;  // 0 is kIllFormed
+    set(0x00, 0xFF, kind++);
+    for (const uint8_t control : {0x09, 0x0A, 0x0D})  // tab, line feed, carriage return
+      set(control, control, kind++);
+    for (int b = ' '; b <= '~'; ++b) set(b, b, is_alphanumeric(b) ? 1 : kind++);
+    for (const auto [first, last] : kLikeBytes) set(first, last, kind++);
+    return kinds;
+  }();
+  return uint64_t{1} << kKinds[byte];
+}
 
 std::shared_ptr<const VocabularyIndex> VocabularyIndex::build(const text::Tokenizer& tokenizer) {
   std::shared_ptr<VocabularyIndex> index(new VocabularyIndex);
   index->read(tokenizer);
   const std::vector<TokenId> sorted = sorted_tokens(*index);
   index->all_ = tree_of(*index, sorted);
-  index->sort_plain(sorted);
+  look_below(*index, index->all_);
+  std::vector<std::string_view> bytes;
+  for (TokenId id = 0; id < index->size_; ++id) bytes.push_back(index->bytes(id));
+  index->text_.emplace(bytes);
   return index;
 }
 
@@ -108,30 +154,6 @@ void VocabularyIndex::read(const text::Tokenizer& tokenizer) {
     }
   }
   begins_.push_back(static_cast<uint32_t>(arena_.size()));
-}
-
-void VocabularyIndex::sort_plain(std::span<const TokenId> sorted) {
-  for (const Plain plain : kPlains) {
-    std::vector<uint32_t>& masks = plain_[static_cast<size_t>(plain)];
-    masks.assign(kManyCodePoints * num_words(), 0);
-    std::vector<TokenId> rest;
-    for (const TokenId id : sorted) {
-      const int count = plain_code_points(bytes(id), plain);
-      if (count == 0) {
-        rest.push_back(id);
-      } else {
-        masks[(static_cast<size_t>(count) - 1) * num_words() + static_cast<size_t>(id) / 32] |=
-            1U << (id % 32);
-      }
-    }
-    for (size_t i = num_words(); i < masks.size(); ++i) masks[i] |= masks[i - num_words()];
-    rest_[static_cast<size_t>(plain)] = tree_of(*this, rest);
-  }
-}
-
-std::span<const uint32_t> VocabularyIndex::plain_tokens(Plain plain, int code_points) const {
-  const size_t row = static_cast<size_t>(std::clamp(code_points, 1, kManyCodePoints)) - 1;
-  return std::span(plain_[static_cast<size_t>(plain)]).subspan(row * num_words(), num_words());
 }
 
 }  // namespace gemma4::constrain

@@ -7,12 +7,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "constrain/grammar.h"
+#include "constrain/text_tokens.h"
 #include "text/tokenizer.h"
 
 namespace gemma4::constrain {
@@ -20,6 +21,10 @@ namespace gemma4::constrain {
 // Tokens as a tree, flattened depth first: node i's descendants are i + 1 to skip - 1.
 struct TokenTree {
   struct Node {
+    // Of all tokens below: the kinds of bytes that begin code points, see kind_of; and the most
+    // code points that one has, or kMostHeight.
+    uint64_t kinds : 56;
+    uint64_t height : 8;
     uint32_t skip;         // the next node that is not a descendant
     uint32_t first_token;  // in `tokens`
     uint16_t depth;        // bytes so far; 1 at the top
@@ -27,11 +32,18 @@ struct TokenTree {
     uint8_t num_tokens;  // that end here
   };
   static constexpr uint32_t kNone = ~0U;
+  static constexpr int kMostHeight = 255;
+  // Tokens that are no well-formed UTF-8 end at the node or below.
+  static constexpr uint64_t kIllFormed = 1;
+
+  // A bit for the first byte of a code point, which it may share with like ones.
+  static uint64_t kind_of(uint8_t byte);
 
   std::vector<Node> nodes;
   std::vector<text::TokenId> tokens;
   std::array<uint32_t, 256> tops;  // the node of each first byte, or kNone
   uint32_t max_depth = 0;
+  uint32_t max_code_points = 0;  // that begin in one token
 };
 
 // Immutable; any thread may use it.
@@ -51,22 +63,17 @@ class VocabularyIndex {
   }
 
   const TokenTree& all() const { return all_; }
-  // All tokens but those made of whole code points of `plain`, up to kManyCodePoints of them.
-  const TokenTree& rest(Plain plain) const { return rest_[static_cast<size_t>(plain)]; }
-  // A bit mask: the tokens made of 1 to `code_points` whole code points of `plain`.
-  std::span<const uint32_t> plain_tokens(Plain plain, int code_points) const;
+  const TextTokens& text() const { return *text_; }
 
  private:
   VocabularyIndex() = default;
   void read(const text::Tokenizer& tokenizer);
-  void sort_plain(std::span<const text::TokenId> sorted);
 
   int32_t size_ = 0;
   std::string arena_;
   std::vector<uint32_t> begins_;  // [size + 1]
   TokenTree all_;
-  std::array<TokenTree, kNumPlains> rest_;
-  std::array<std::vector<uint32_t>, kNumPlains> plain_;  // [kManyCodePoints, num_words]
+  std::optional<TextTokens> text_;
 };
 
 }  // namespace gemma4::constrain

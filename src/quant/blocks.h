@@ -123,7 +123,7 @@ inline constexpr int8_t kMXFP4Levels[16] = {0, 1,  2,  3,  4,  6,  8,  12,
 
 // MXFP4's scale, 2^(e - 128): half of what E8M0 means, as the levels are doubled. The two smallest
 // are subnormal.
-inline float mxfp4_scale(uint8_t e) {
+constexpr float mxfp4_scale(uint8_t e) {
   return std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1u) << 23);
 }
 
@@ -135,21 +135,21 @@ struct ScaleMin {
 // Scale and min of sub-block b < 8 in the twelve bytes `sc` of Q4_K and Q5_K. Those of the first
 // four are the low six bits of a byte each; the upper two bits of these bytes and four more bytes
 // hold the rest.
-inline ScaleMin unpack_scale_min(const uint8_t* sc, int b) {
+constexpr ScaleMin unpack_scale_min(const uint8_t* sc, int b) {
   if (b < 4) return {static_cast<uint8_t>(sc[b] & 63), static_cast<uint8_t>(sc[b + 4] & 63)};
   return {static_cast<uint8_t>((sc[b + 4] & 15) | (sc[b - 4] >> 6) << 4),
           static_cast<uint8_t>((sc[b + 4] >> 4) | (sc[b] >> 6) << 4)};
 }
 
 // Scale of 16 elements t < 16 in the twelve bytes `sc` of Q3_K: -32 … 31.
-inline int unpack_scale_q3(const uint8_t* sc, int t) {
+constexpr int unpack_scale_q3(const uint8_t* sc, int t) {
   const int low = t < 8 ? sc[t] & 15 : sc[t - 8] >> 4;
   const int high = (sc[8 + t % 4] >> 2 * (t / 4)) & 3;
   return (low | high << 4) - 32;
 }
 
 // Scale of sub-block b < 8 of IQ4_XS: -32 … 31.
-inline int unpack_scale_iq4_xs(const BlockIQ4_XS& block, int b) {
+constexpr int unpack_scale_iq4_xs(const BlockIQ4_XS& block, int b) {
   const int low = (block.sl[b / 2] >> 4 * (b % 2)) & 15;
   const int high = (block.sh >> 2 * b) & 3;
   return (low | high << 4) - 32;

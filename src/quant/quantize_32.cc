@@ -75,7 +75,7 @@ struct IQ4_NL {
   using Levels = IQ4Levels;
   static constexpr LevelSet kSet = LevelSet::list(kIQ4Levels);
   static constexpr float kReach = 0.2f;
-  static constexpr int kSteps = 10;
+  static constexpr int kSteps = 5;
 
   static int code(int8_t level) {
     return static_cast<int>(std::lower_bound(kIQ4Levels, kIQ4Levels + 16, level) - kIQ4Levels);

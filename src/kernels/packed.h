@@ -11,23 +11,51 @@
 namespace gemma4::kernels {
 
 constexpr int64_t kPackedRows = Matrix::kPackedRows;
-constexpr int64_t kPackedCols = 32;
+constexpr int64_t kPackedCols = 32;  // whose products are added up as whole numbers
 
-// 16 rows of 32 columns of Q4_0: value = d[r] · (nibble - 8). Column k of row r is in
-// q[k % 16 / 4][r] at byte k % 4, in its low nibble for k < 16, else in its high one.
-struct PackedQ4_0 {
-  std::array<uint16_t, kPackedRows> d;  // f16
-  std::array<std::array<uint32_t, kPackedRows>, 4> q;
+// Something of each of the 16 rows, side by side; words are four columns of a row.
+template <typename T>
+using OfRows = std::array<T, kPackedRows>;
+using Words = OfRows<uint32_t>;
+
+// 16 rows of 32 columns. Column k of a row is in q[k % 16 / 4] at byte k % 4, in its low nibble for
+// k < 16, else in its high one. Values: those of Q4_0, d · (nibble - 8), and of IQ4_NL, d ·
+// level[nibble].
+struct PackedNibbles {
+  OfRows<uint16_t> d;  // f16
+  std::array<Words, 4> q;
 };
-static_assert(sizeof(PackedQ4_0) == 16 * 18);
 
-// 16 rows of 32 columns of Q8_0: value = d[r] · (byte - 128). Column k of row r is byte k % 4 of
-// q[k / 4][r].
+// 16 rows of 32 columns of Q8_0: value = d · (byte - 128). Column k is byte k % 4 of q[k / 4].
 struct PackedQ8_0 {
-  std::array<uint16_t, kPackedRows> d;  // f16
-  std::array<std::array<uint32_t, kPackedRows>, 8> q;
+  OfRows<uint16_t> d;  // f16
+  std::array<Words, 8> q;
 };
-static_assert(sizeof(PackedQ8_0) == 16 * 34);
+
+// 16 rows of 256 columns; d, dmin, sc, s and the bits are those of the blocks in quant/blocks.h.
+// Four columns from 4j of sub-block b (32 columns) are in q[b / 2][j], low nibbles for even b.
+struct PackedQ4_K {
+  OfRows<uint16_t> d;     // f16
+  OfRows<uint16_t> dmin;  // f16
+  std::array<OfRows<uint8_t>, 12> sc;
+  std::array<std::array<Words, 8>, 4> q;
+};
+// The fifth bit of theirs is bit b of the bytes of h[j].
+struct PackedQ5_K {
+  OfRows<uint16_t> d;     // f16
+  OfRows<uint16_t> dmin;  // f16
+  std::array<OfRows<uint8_t>, 12> sc;
+  std::array<Words, 8> h;
+  std::array<std::array<Words, 8>, 4> q;
+};
+// Four columns from 4j of sub-block b = 4a + g: nibbles in lo[a][g % 2][j], low ones for g < 2, and
+// two more bits at 2g of the bytes of hi[a][j].
+struct PackedQ6_K {
+  OfRows<uint16_t> d;  // f16
+  std::array<OfRows<int8_t>, 16> s;
+  std::array<std::array<std::array<Words, 8>, 2>, 2> lo;
+  std::array<std::array<Words, 8>, 2> hi;
+};
 
 // Whether there is a packed order for this weight: its type has one, and its rows come in sixteens.
 bool can_pack(const Matrix& weight);

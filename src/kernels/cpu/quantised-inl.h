@@ -20,8 +20,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/cpu/dot4-inl.h"
-#include "kernels/packed.h"
+#include "kernels/cpu/packed_formats-inl.h"
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -33,21 +32,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct QuantisedRows {
   std::vector<int8_t> q;     // [T, K], from -127 to 127
   std::vector<float> d;      // [T, K / 32]
-  std::vector<int32_t> sum;  // [T, K / 32] of q
+  std::vector<int32_t> sum;  // [T, K / 16] of q
   int64_t blocks = 0;        // K / 32
 
   void resize(int64_t tokens, int64_t cols) {
     blocks = cols / kPackedCols;
     q.resize(static_cast<size_t>(tokens * cols));
     d.resize(static_cast<size_t>(tokens * blocks));
-    sum.resize(static_cast<size_t>(tokens * blocks));
+    sum.resize(static_cast<size_t>(tokens * blocks * 2));
   }
 };
 
 // One block of 32: the largest magnitude becomes 127.
 HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT q, float& scale,
-                               int32_t& sum) {
-  const hn::CappedTag<float, kPackedCols> d;
+                               int32_t* HWY_RESTRICT sums) {
+  const hn::CappedTag<float, kPackedCols / 2> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<int8_t, decltype(d)> bytes;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -59,13 +58,15 @@ HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT
   const bool usable = scale >= 0x1p-126f && scale <= 0x1p120f;
   if (!usable && scale < 1.0f) scale = 0.0f;
   const auto inverse = hn::Set(d, usable ? 1.0f / scale : 0.0f);
-  auto total = hn::Zero(di);
-  for (int64_t i = 0; i < kPackedCols; i += lanes) {
-    const auto value = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
-    total = hn::Add(total, value);
-    hn::StoreU(hn::DemoteTo(bytes, value), bytes, q + i);
+  for (int64_t half = 0; half < 2; ++half) {
+    auto total = hn::Zero(di);
+    for (int64_t i = half * kPackedCols / 2; i < (half + 1) * kPackedCols / 2; i += lanes) {
+      const auto value = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+      total = hn::Add(total, value);
+      hn::StoreU(hn::DemoteTo(bytes, value), bytes, q + i);
+    }
+    sums[half] = hn::GetLane(hn::SumOfLanes(di, total));
   }
-  sum = hn::GetLane(hn::SumOfLanes(di, total));
 }
 
 // Rows [0, tokens) of x, `stride` floats apart.
@@ -78,87 +79,29 @@ inline void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t t
         for (int64_t i = begin; i < end; ++i)
           quantise_block(x + i / out.blocks * stride + i % out.blocks * kPackedCols,
                          out.q.data() + i * kPackedCols, out.d[static_cast<size_t>(i)],
-                         out.sum[static_cast<size_t>(i)]);
+                         out.sum.data() + i * 2);
       });
 }
 
-// What a tile needs to know of a packed format. load(): columns [4j, 4j + 4) of the rows from
-// `lane` on, as unsigned bytes that are kOffset too large.
-struct Q4_0Blocks {
-  using Block = PackedQ4_0;
-  static constexpr int32_t kOffset = 8;
-  static constexpr bool kSmall = true;
-  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
-    const WordTag d;
-    const WordVec bytes = hn::LoadU(d, block.q[j % 4].data() + lane);
-    return hn::And(j < 4 ? bytes : hn::ShiftRight<4>(bytes), hn::Set(d, 0x0f0f0f0fu));
-  }
-};
-struct Q8_0Blocks {
-  using Block = PackedQ8_0;
-  static constexpr int32_t kOffset = 128;
-  static constexpr bool kSmall = false;
-  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
-    return hn::LoadU(WordTag(), block.q[j].data() + lane);
-  }
-};
-
-using ScaleTag = hn::ScalableTag<float>;
-using ScaleVec = hn::Vec<ScaleTag>;
-
-HWY_INLINE ScaleVec load_scales(const std::array<uint16_t, kPackedRows>& d, size_t lane) {
-  const hn::Rebind<hwy::float16_t, ScaleTag> half;
-  return hn::PromoteTo(ScaleTag(),
-                       hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(d.data() + lane)));
-}
-HWY_INLINE ScaleVec load_scales(const std::array<float, kPackedRows>& d, size_t lane) {
-  return hn::LoadU(ScaleTag(), d.data() + lane);
-}
-
-// A block taken apart: many tokens share the work of doing so.
-struct OpenBlock {
-  std::array<float, kPackedRows> d;
-  std::array<std::array<uint32_t, kPackedRows>, 8> q;
-};
-template <class Format>
-struct OpenBlocks {
-  using Block = OpenBlock;
-  static constexpr int32_t kOffset = Format::kOffset;
-  static constexpr bool kSmall = Format::kSmall;
-  static HWY_INLINE WordVec load(const Block& block, size_t j, size_t lane) {
-    return hn::LoadU(WordTag(), block.q[j].data() + lane);
-  }
-};
-
-constexpr size_t kLanes = HWY_LANES(float);
-static_assert(static_cast<size_t>(kPackedRows) % kLanes == 0);
-
-template <class Format>
-HWY_INLINE void open_block(const typename Format::Block& block, OpenBlock& out) {
-  for (size_t lane = 0; lane < static_cast<size_t>(kPackedRows); lane += kLanes) {
-    hn::StoreU(load_scales(block.d, lane), ScaleTag(), out.d.data() + lane);
-    for (size_t j = 0; j < 8; ++j)
-      hn::StoreU(Format::load(block, j, lane), WordTag(), out.q[j].data() + lane);
-  }
-}
-
-// Groups of 16 rows side by side: block b of group g is blocks[g · stride + b].
+// Groups of 16 rows side by side: those of group g begin at blocks[g · stride].
 template <class Format>
 struct Groups {
   const typename Format::Block* blocks;
   int64_t stride;
 };
 
-// acc[t · acc_stride + n] += Σ_b x[token + t] · w[n] over blocks [begin, end), for kTokens tokens
-// and kVectors vectors of rows. Block `begin` of x meets the first block of w.
+// acc[t · acc_stride + n] += Σ_b x[token + t] · w[n] over sub-blocks [begin, end) of the columns,
+// for kTokens tokens and kVectors vectors of rows. Sub-block `begin` of x meets the first of w.
 template <class Format, int kTokens, int kVectors>
 HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t begin, int64_t end,
                                Groups<Format> w, float* HWY_RESTRICT acc, int64_t acc_stride) {
+  constexpr int kParts = Format::kParts;
+  constexpr size_t kWords = 8 / kParts;
   const ScaleTag d;
   const IntTag di;
-  const auto block_of = [&](int n, int64_t b) -> const typename Format::Block& {
-    return w.blocks[static_cast<int64_t>(static_cast<size_t>(n) * kLanes) / kPackedRows * w.stride +
-                    b - begin];
+  const auto group_of = [&](int n) {
+    return w.blocks +
+           static_cast<int64_t>(static_cast<size_t>(n) * kLanes) / kPackedRows * w.stride;
   };
   const auto lane_of = [](int n) {
     return static_cast<size_t>(n) * kLanes % static_cast<size_t>(kPackedRows);
@@ -172,32 +115,50 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
     for (int n = 0; n < kVectors; ++n) total[t][n] = hn::LoadU(d, at(t, n));
   const int8_t* q = x.q.data() + token * x.blocks * kPackedCols;
   const float* scales = x.d.data() + token * x.blocks;
-  const int32_t* sums = x.sum.data() + token * x.blocks;
+  const int32_t* sums = x.sum.data() + token * x.blocks * 2;
   for (int64_t b = begin; b < end; ++b) {
-    IntVec dot[kTokens][kVectors];
-    for (int t = 0; t < kTokens; ++t) {
-      const IntVec start = hn::Set(di, -Format::kOffset * sums[t * x.blocks + b]);
-      for (int n = 0; n < kVectors; ++n) dot[t][n] = start;
-    }
-    HWY_UNROLL(8)
-    for (size_t j = 0; j < 8; ++j) {
-      WordVec bytes[kVectors];
-      for (int n = 0; n < kVectors; ++n) bytes[n] = Format::load(block_of(n, b), j, lane_of(n));
+    for (int part = 0; part < kParts; ++part) {
+      IntVec dot[kTokens][kVectors];
       for (int t = 0; t < kTokens; ++t) {
-        int32_t four;
-        std::memcpy(&four, q + (t * x.blocks + b) * kPackedCols + static_cast<int64_t>(4 * j), 4);
-        const IntVec value = hn::Set(di, four);
+        const int32_t* halves = sums + (t * x.blocks + b) * 2;
+        const int32_t sum = kParts == 2 ? halves[part] : halves[0] + halves[1];
+        const IntVec start = hn::Set(di, -Format::kOffset * sum);
+        for (int n = 0; n < kVectors; ++n) dot[t][n] = start;
+      }
+      HWY_UNROLL(8)
+      for (size_t word = 0; word < kWords; ++word) {
+        const size_t j = static_cast<size_t>(part) * kWords + word;
+        WordVec bytes[kVectors];
         for (int n = 0; n < kVectors; ++n)
-          dot[t][n] = dot4<Format::kSmall>(dot[t][n], bytes[n], value);
+          bytes[n] = Format::load(group_of(n), b - begin, j, lane_of(n));
+        for (int t = 0; t < kTokens; ++t) {
+          int32_t four;
+          std::memcpy(&four, q + (t * x.blocks + b) * kPackedCols + static_cast<int64_t>(4 * j),
+                      sizeof four);
+          const IntVec value = hn::Set(di, four);
+          for (int n = 0; n < kVectors; ++n)
+            dot[t][n] = dot4<Format::kSmall>(dot[t][n], bytes[n], value);
+        }
+      }
+      ScaleVec scale[kVectors];
+      for (int n = 0; n < kVectors; ++n)
+        scale[n] = Format::scale(group_of(n), b - begin, part, lane_of(n));
+      for (int t = 0; t < kTokens; ++t) {
+        const ScaleVec token_scale = hn::Set(d, scales[t * x.blocks + b]);
+        for (int n = 0; n < kVectors; ++n)
+          total[t][n] =
+              hn::MulAdd(hn::Mul(scale[n], token_scale), hn::ConvertTo(d, dot[t][n]), total[t][n]);
       }
     }
-    ScaleVec scale[kVectors];
-    for (int n = 0; n < kVectors; ++n) scale[n] = load_scales(block_of(n, b).d, lane_of(n));
-    for (int t = 0; t < kTokens; ++t) {
-      const ScaleVec token_scale = hn::Set(d, scales[t * x.blocks + b]);
-      for (int n = 0; n < kVectors; ++n)
-        total[t][n] =
-            hn::MulAdd(hn::Mul(scale[n], token_scale), hn::ConvertTo(d, dot[t][n]), total[t][n]);
+    if constexpr (Format::kMins) {
+      ScaleVec min[kVectors];
+      for (int n = 0; n < kVectors; ++n) min[n] = Format::min(group_of(n), b - begin, lane_of(n));
+      for (int t = 0; t < kTokens; ++t) {
+        const int32_t* halves = sums + (t * x.blocks + b) * 2;
+        const ScaleVec sum =
+            hn::Set(d, scales[t * x.blocks + b] * static_cast<float>(halves[0] + halves[1]));
+        for (int n = 0; n < kVectors; ++n) total[t][n] = hn::NegMulAdd(min[n], sum, total[t][n]);
+      }
     }
   }
   for (int t = 0; t < kTokens; ++t)
@@ -237,6 +198,7 @@ template <class Format>
 void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
                    const typename Format::Block* blocks, int64_t groups, float* out,
                    int64_t out_stride) {
+  const int64_t stride = x.blocks / Format::kSubBlocks;
   for (int64_t t = 0; t < tokens; ++t)
     std::fill(out + t * out_stride, out + t * out_stride + groups * kPackedRows, 0.0f);
   int64_t g = 0;
@@ -244,7 +206,7 @@ void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
     constexpr int64_t kCount = decltype(count)::value;
     for (; g + kCount <= groups; g += kCount)
       quantised_tokens<Format, kCount * kGroupVectors>(x, first, tokens, 0, x.blocks,
-                                                       {blocks + g * x.blocks, x.blocks},
+                                                       {blocks + g * stride, stride},
                                                        out + g * kPackedRows, out_stride);
   };
   if constexpr (kGroupVectors == 1) run(std::integral_constant<int64_t, 2>());
@@ -257,11 +219,13 @@ template <class Format>
 void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
                     const typename Format::Block* blocks, int64_t groups, float* out,
                     int64_t out_stride) {
+  using Open = OpenFormat<Format>;
   constexpr int64_t kBlocks = 16;
   constexpr int64_t kGroups = kGroupVectors == 1 ? 2 : 1;
-  static thread_local std::vector<OpenBlock> open(kGroups * kBlocks);
-  static thread_local std::vector<float> sums;  // [tokens, kGroups · 16]
   constexpr int64_t kWidth = kGroups * kPackedRows;
+  static thread_local std::vector<OpenBlock> open(kGroups * kBlocks);
+  static thread_local std::vector<float> sums;  // [tokens, kWidth]
+  const int64_t stride = x.blocks / Format::kSubBlocks;
   sums.resize(static_cast<size_t>(tokens * kWidth));
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = std::min(kGroups, groups - g);
@@ -270,15 +234,14 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
       const int64_t end = std::min(begin + kBlocks, x.blocks);
       for (int64_t i = 0; i < count; ++i)
         for (int64_t b = begin; b < end; ++b)
-          open_block<Format>(blocks[(g + i) * x.blocks + b],
-                             open[static_cast<size_t>(i * kBlocks + b - begin)]);
-      const Groups<OpenBlocks<Format>> w{open.data(), kBlocks};
+          Open::open(blocks + (g + i) * stride, b,
+                     open[static_cast<size_t>(i * kBlocks + b - begin)]);
+      const Groups<Open> w{open.data(), kBlocks};
       if (count == kGroups)
-        quantised_tokens<OpenBlocks<Format>, kGroups * kGroupVectors>(x, first, tokens, begin, end,
-                                                                      w, sums.data(), kWidth);
+        quantised_tokens<Open, kGroups * kGroupVectors>(x, first, tokens, begin, end, w,
+                                                        sums.data(), kWidth);
       else
-        quantised_tokens<OpenBlocks<Format>, kGroupVectors>(x, first, tokens, begin, end, w,
-                                                            sums.data(), kWidth);
+        quantised_tokens<Open, kGroupVectors>(x, first, tokens, begin, end, w, sums.data(), kWidth);
     }
     for (int64_t t = 0; t < tokens; ++t)
       std::memcpy(out + t * out_stride + g * kPackedRows, sums.data() + t * kWidth,
@@ -294,17 +257,29 @@ inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t
   constexpr int64_t kManyTokens = 4;
   const auto run = [&](auto format) {
     using Format = decltype(format);
-    const auto* blocks =
-        static_cast<const typename Format::Block*>(weight.packed) + begin / kPackedRows * x.blocks;
+    const auto* blocks = static_cast<const typename Format::Block*>(weight.packed) +
+                         begin / kPackedRows * (x.blocks / Format::kSubBlocks);
     const int64_t groups = (end - begin) / kPackedRows;
     if (tokens < kManyTokens)
       quantised_few<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
     else
       quantised_many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
   };
-  if (weight.dtype == DType::kQ4_0) return run(Q4_0Blocks());
-  G4_CHECK(weight.dtype == DType::kQ8_0);
-  run(Q8_0Blocks());
+  switch (weight.dtype) {
+    case DType::kQ4_0:
+      return run(Q4_0Format());
+    case DType::kQ8_0:
+      return run(Q8_0Format());
+    case DType::kIQ4_NL:
+      return run(IQ4_NLFormat());
+    case DType::kQ4_K:
+      return run(Q4_KFormat());
+    case DType::kQ5_K:
+      return run(Q5_KFormat());
+    default:
+      G4_CHECK(weight.dtype == DType::kQ6_K);
+      run(Q6_KFormat());
+  }
 }
 
 }  // namespace HWY_NAMESPACE

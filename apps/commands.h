@@ -22,7 +22,9 @@ using Command = std::function<int()>;
 
 Command add_bench(CLI::App& app);
 Command add_chat(CLI::App& app);
+Command add_convert(CLI::App& app);
 Command add_info(CLI::App& app);
+Command add_quantize(CLI::App& app);
 Command add_run(CLI::App& app);
 Command add_synth(CLI::App& app);
 Command add_tokenize(CLI::App& app);

@@ -15,7 +15,9 @@ namespace {
 
 constexpr const char* kDescription =
     "gemma4 runs the Gemma 4 models: try 'gemma4 chat'.\n"
-    "MODEL is a checkpoint folder; without one, the small demo model that comes along is used.\n"
+    "MODEL is a checkpoint folder or a GGUF file; without one, the small demo model that comes "
+    "along\n"
+    "is used.\n"
     "'gemma4 COMMAND --help' explains a command.\n";
 
 // One line: what is wrong, and where to read more.
@@ -39,8 +41,10 @@ int parse_and_run(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   const std::map<std::string, Command> commands = {
-      {"chat", add_chat(app)},         {"run", add_run(app)},       {"info", add_info(app)},
-      {"bench", add_bench(app)},       {"verify", add_verify(app)}, {"synth", add_synth(app)},
+      {"convert", add_convert(app)},   {"quantize", add_quantize(app)},
+      {"chat", add_chat(app)},         {"run", add_run(app)},
+      {"info", add_info(app)},         {"bench", add_bench(app)},
+      {"verify", add_verify(app)},     {"synth", add_synth(app)},
       {"tokenize", add_tokenize(app)},
   };
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");

@@ -10,16 +10,21 @@
 #include <vector>
 
 #include "apps/commands.h"
+#include "apps/gguf_output.h"
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/weight_types.h"
 #include "base/strings.h"
 #include "base/thread_pool.h"
 #include "io/atomic_file.h"
+#include "io/gguf_parts.h"
 #include "io/safetensors.h"
 #include "model/config.h"
 #include "model/formula_weights.h"
+#include "model/gguf_export.h"
 #include "model/tensor_list.h"
+#include "text/gguf_vocabulary.h"
 
 namespace gemma4::apps {
 namespace {
@@ -29,7 +34,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string config;
   std::string out;
-  std::string type = "bf16";
+  WeightTypeArguments types{.type = "bf16", .head = {}, .per_layer_table = {}, .tensors = {}};
   bool text_only = false;
   int threads = 0;
 };
@@ -108,30 +113,65 @@ Status write_folder(const Arguments& arguments, const std::string& json,
   return {};
 }
 
+// The formula's values in any type.
+class FormulaWeights : public WeightSource {
+ public:
+  DType stored_type(const model::GgufTensorEntry& /*tensor*/) const override {
+    return DType::kBF16;
+  }
+  std::span<const std::byte> stored_rows(const model::GgufTensorEntry& /*tensor*/,
+                                         int64_t /*begin*/, int64_t /*count*/) const override {
+    return {};
+  }
+  void read_rows(const model::GgufTensorEntry& tensor, int64_t begin, int64_t count,
+                 float* out) const override {
+    const int64_t cols = tensor.shape.back();
+    std::vector<uint16_t> values(static_cast<size_t>(count * cols));
+    model::formula_bf16(tensor.checkpoint_name, tensor.shape, static_cast<uint64_t>(begin * cols),
+                        values);
+    std::ranges::transform(values, out, bf16_to_f32);
+  }
+};
+
+Status write_gguf_file(const Arguments& arguments, const model::Config& config,
+                       const std::string& out) {
+  G4_ASSIGN_OR_RETURN(WeightTypes types, WeightTypes::parse(arguments.types));
+  GgufOutput output{.path = out, .metadata = {}, .tensors = {}, .rope_divisors = {}};
+  io::GgufHeader& metadata = output.metadata;
+  metadata.add("general.architecture", "gemma4");
+  metadata.add("general.type", "model");
+  metadata.add("general.name", fs::path(arguments.config).stem().string() + ", formula weights");
+  G4_RETURN_IF_ERROR(model::add_gguf_config(config, metadata));
+  G4_RETURN_IF_ERROR(text::add_synthetic_vocabulary(config.text.vocab_size,
+                                                    config.placeholder_token_ids, metadata));
+  output.tensors = model::gguf_tensors(config, model::default_text_prefix(config));
+  output.rope_divisors = model::rope_divisors(config.text);
+  output.threads = arguments.threads;
+  G4_RETURN_IF_ERROR(write_gguf(std::move(output), FormulaWeights(), std::move(types)));
+  if ((config.vision || config.audio) && !arguments.text_only)
+    std::fprintf(stderr,
+                 "gemma4: note: only the text model is in the file; its vision and audio "
+                 "parts were left out\n");
+  return {};
+}
+
 // Writes into a folder beside OUT that is renamed at the end, and removed if anything goes wrong.
 Status write_checkpoint(const Arguments& arguments) {
-  if (arguments.type != "bf16")
-    return Error{ErrorCode::kUnsupported,
-                 str_cat("--type ", arguments.type, ": only bf16 is supported yet")};
   G4_ASSIGN_OR_RETURN(const std::string json, io::read_file(arguments.config, 16 << 20));
   const auto config = model::parse_config(json);
   if (!config.ok()) return config.error().with_context(arguments.config);
 
-  std::string out = arguments.out;
-  while (out.size() > 1 && out.ends_with('/')) out.pop_back();
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(out, error)))
-    return Error{ErrorCode::kInvalidArgument,
-                 out + ": exists already; remove it or choose another name"};
-  const fs::path parent = fs::path(out).parent_path();
-  if (!parent.empty() && !fs::is_directory(parent, error))
-    return Error{ErrorCode::kNotFound,
-                 str_cat(out, ": there is no folder ", parent.string(), "; create it first")};
-
+  G4_ASSIGN_OR_RETURN(const std::string out, new_output_path(arguments.out));
+  if (io::is_gguf_path(out)) return write_gguf_file(arguments, config.value(), out);
+  if (arguments.types.type != "bf16")
+    return Error{ErrorCode::kUnsupported,
+                 str_cat("--type ", arguments.types.type,
+                         ": checkpoint folders are bf16; name a GGUF file (OUT.gguf)")};
   const std::string partial = str_cat(out, ".partial-", getpid());
   const auto entries = list_tensors(config.value(), arguments.text_only);
   Status status = write_folder(arguments, json, entries, partial, out);
   if (!status.ok()) {
+    std::error_code error;
     fs::remove_all(partial, error);
     return status;
   }
@@ -147,9 +187,9 @@ Command add_synth(CLI::App& app) {
       app.add_subcommand("synth", "Write a checkpoint of any size with weights from a formula");
   auto arguments = std::make_shared<Arguments>();
   command->add_option("CONFIG", arguments->config, "config.json of the model to make")->required();
-  command->add_option("OUT", arguments->out, "Folder to create")->required();
-  command->add_option("--type", arguments->type, "Type of the weights: bf16")
-      ->capture_default_str();
+  command->add_option("OUT", arguments->out, "Folder to create, or GGUF file (OUT.gguf)")
+      ->required();
+  add_weight_type_arguments(*command, arguments->types);
   command->add_flag("--text-only", arguments->text_only, "Leave the vision and audio towers out");
   add_threads_argument(*command, arguments->threads);
   return [arguments] { return exit_code(write_checkpoint(*arguments)); };

@@ -11,18 +11,15 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "kernels/registry.h"
+#include "fuzz/model_run.h"
 #include "model/formula_weights.h"
 #include "model/model.h"
 #include "model/tensor_list.h"
-#include "model/text_forward.h"
 
 namespace {
 
 using namespace gemma4;         // NOLINT: one short file
 using namespace gemma4::model;  // NOLINT
-
-constexpr int64_t kMostElements = 200'000;
 
 std::string temporary_path() { return str_cat("/tmp/checkpoint_fuzz.", getpid(), ".safetensors"); }
 
@@ -35,8 +32,8 @@ std::string filled(const Config& config) {
   for (const TensorEntry& tensor : text_tensors(config, default_text_prefix(config), weights)) {
     int64_t size = 1;
     for (const int64_t dim : tensor.shape)
-      if (dim > kMostElements || (size *= dim) > kMostElements) return {};
-    if ((total += size) > kMostElements) return {};
+      if (dim > fuzz::kMostElements || (size *= dim) > fuzz::kMostElements) return {};
+    if ((total += size) > fuzz::kMostElements) return {};
     std::string bytes(static_cast<size_t>(2 * size), '\0');
     formula_bf16(tensor.name, tensor.shape, 0,
                  {reinterpret_cast<uint16_t*>(bytes.data()), static_cast<size_t>(size)});
@@ -48,30 +45,6 @@ std::string filled(const Config& config) {
   header += "}";
   const uint64_t length = header.size();
   return std::string(reinterpret_cast<const char*>(&length), 8) + header + data;
-}
-
-void run(const Model& model) {
-  const TextConfig& text = model.config().text;
-  if (model.text_size().parameters > static_cast<uint64_t>(kMostElements)) return;
-  constexpr int64_t kTokens = 3;
-  static const auto device =
-      kernels::make_cpu_device(kernels::all_cpu_tables().front(), {.num_threads = 1});
-  auto cache = KvCache::create(text, KvCache::blocks_needed(text, kTokens, kTokens), *device);
-  G4_CHECK(cache.ok());
-  KvSequence sequence;
-  G4_CHECK(cache.value().reserve(sequence, kTokens));
-  const auto last = static_cast<int32_t>(text.vocab_size - 1);
-  const int32_t ids[] = {0, last, last / 2};
-  const int32_t wanted[] = {2};
-  Batch batch;
-  batch.add(model, sequence, ids, wanted);
-  Arena arena(workspace_bytes(model, kTokens, 1));
-  const ops::Context ctx{.kernels = &device->table(),
-                         .queue = device->queue(),
-                         .arena = &arena,
-                         .device = device.get()};
-  const View logits = text_forward(ctx, model, host_inputs(batch), cache.value());
-  G4_CHECK_EQ(logits.size(), text.vocab_size);
 }
 
 }  // namespace
@@ -95,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!store.ok()) return 0;
   const auto model = Model::create(std::move(config).value(), std::move(store).value());
   if (model.ok())
-    run(model.value());
+    fuzz::run(model.value());
   else
     G4_CHECK(!model.error().message.empty());
   return 0;

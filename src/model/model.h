@@ -59,7 +59,8 @@ class Model {
   Status bind();
   Status bind_tensor(const struct TensorEntry& entry);
   bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
-  Status place_matrix(Matrix& matrix, const io::Tensor& tensor);
+  // Packed copies of the matrices that the device wants packed, all in one block of memory.
+  Status pack_matrices(const std::vector<TensorEntry>& entries);
   // `bytes` where the device's kernels can read them.
   Result<const void*> place(std::span<const std::byte> bytes);
   Result<std::span<const float>> place(std::vector<float> values);

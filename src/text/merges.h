@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "text/hash.h"
-#include "text/huge_pages.h"
+#include "base/huge_pages.h"
 #include "text/vocabulary.h"
 
 namespace gemma4::text {

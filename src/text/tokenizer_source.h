@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/huge_pages.h"
+#include "base/huge_pages.h"
 #include "text/merges.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/huge_pages.h"
+#include "base/huge_pages.h"
 
 namespace gemma4::text {
 

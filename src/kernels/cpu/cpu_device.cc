@@ -3,17 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "base/huge_pages.h"
 #include "base/strings.h"
 #include "kernels/packed.h"
 #include "kernels/registry.h"
 
 namespace gemma4::kernels {
 namespace {
-
-constexpr std::align_val_t kAlignment{64};  // a cache line, and the widest vector
 
 class CpuDevice : public Device {
  public:
@@ -58,9 +57,9 @@ class CpuDevice : public Device {
  private:
   // Large blocks come from the system as untouched pages: memory is used as it is written.
   std::byte* allocate_bytes(size_t bytes) override {
-    return new (kAlignment, std::nothrow) std::byte[bytes];
+    return static_cast<std::byte*>(allocate_pages(bytes));
   }
-  void free(std::byte* memory) override { ::operator delete[](memory, kAlignment); }
+  void free(std::byte* memory) override { std::free(memory); }
 
   Table table_;
   ThreadPool pool_;

@@ -145,7 +145,9 @@ class LinearInput {
       : x_(x), stride_(stride) {
     static thread_local QuantisedRows quantised;  // grows to what the largest step needs
     if (weight.packed == nullptr) return;
-    quantise_rows(queue, x, stride, tokens, weight.cols, quantised);
+    with_format(weight.dtype, [&](auto format) {
+      quantise_rows<decltype(format)>(queue, x, stride, tokens, weight.cols, quantised);
+    });
     quantised_ = &quantised;
   }
   // out[t · out_stride + n] = x[first + t] · weight[n] for t in [0, tokens) and rows [begin, end);

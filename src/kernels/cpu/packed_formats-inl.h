@@ -5,7 +5,7 @@
 //   load(group, b, j, lane)       columns [4j, 4j + 4) as unsigned bytes that are kOffset too large
 //   scale(group, b, part, lane)   what the sums of the sub-block's kParts parts are multiplied with
 //   min(group, b, lane)           with kMins: what every column is too large by, after scaling
-// kSmall: the bytes are at most 127. kSubBlocks: sub-blocks in a Block.
+// kOpen: already taken apart. kSmall: the bytes are at most 127. kSubBlocks: sub-blocks in a Block.
 
 #if defined(GEMMA4_KERNELS_CPU_PACKED_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GEMMA4_KERNELS_CPU_PACKED_FORMATS_INL_H_
@@ -52,6 +52,7 @@ HWY_INLINE WordVec nibbles(WordVec bytes, bool high) {
 
 // The plain case: a scale for 32 columns.
 struct OneScale {
+  static constexpr bool kOpen = false;
   static constexpr int kParts = 1;
   static constexpr bool kMins = false;
   static constexpr int64_t kSubBlocks = 1;
@@ -106,6 +107,7 @@ struct Q8_0Format : OneScale {
 
 // Q4_K and Q5_K: 6-bit scales and mins of 32 columns each, as quant::unpack_scale_min reads them.
 struct ScaleAndMin {
+  static constexpr bool kOpen = false;
   static constexpr int32_t kOffset = 0;
   static constexpr bool kSmall = true;
   static constexpr int kParts = 1;
@@ -159,6 +161,7 @@ struct Q5_KFormat : ScaleAndMin {
 
 struct Q6_KFormat {
   using Block = PackedQ6_K;
+  static constexpr bool kOpen = false;
   static constexpr int32_t kOffset = 32;
   static constexpr bool kSmall = true;
   static constexpr int kParts = 2;
@@ -184,9 +187,10 @@ struct Q6_KFormat {
 
 constexpr size_t kLanes = HWY_LANES(float);
 static_assert(static_cast<size_t>(kPackedRows) % kLanes == 0);
+constexpr int kGroupVectors = static_cast<int>(kPackedRows / static_cast<int64_t>(kLanes));
 
 // A sub-block taken apart: many tokens share the work of doing so.
-struct OpenBlock {
+struct alignas(64) OpenBlock {
   std::array<OfRows<float>, 2> scale;  // of each part
   OfRows<float> min;
   std::array<Words, 8> q;
@@ -194,6 +198,7 @@ struct OpenBlock {
 template <class Format>
 struct OpenFormat {
   using Block = OpenBlock;
+  static constexpr bool kOpen = true;
   static constexpr int32_t kOffset = Format::kOffset;
   static constexpr bool kSmall = Format::kSmall;
   static constexpr int kParts = Format::kParts;

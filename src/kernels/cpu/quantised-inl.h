@@ -12,6 +12,7 @@
 #define GEMMA4_KERNELS_CPU_QUANTISED_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -28,24 +29,21 @@ namespace gemma4::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Activations [T, K] as bytes: x[t, k] ≈ d[t, k / 32] · q[t, k].
+// 32 columns of an activation as bytes: x[k] ≈ d · q[k], and what their products begin with.
+struct QuantisedBlock {
+  int8_t q[kPackedCols];  // from -127 to 127
+  float d;
+  int32_t start[2];  // -kOffset · Σ q of each of the format's parts
+  float sum;         // d · Σ q
+};
 struct QuantisedRows {
-  std::vector<int8_t> q;     // [T, K], from -127 to 127
-  std::vector<float> d;      // [T, K / 32]
-  std::vector<int32_t> sum;  // [T, K / 16] of q
-  int64_t blocks = 0;        // K / 32
-
-  void resize(int64_t tokens, int64_t cols) {
-    blocks = cols / kPackedCols;
-    q.resize(static_cast<size_t>(tokens * cols));
-    d.resize(static_cast<size_t>(tokens * blocks));
-    sum.resize(static_cast<size_t>(tokens * blocks * 2));
-  }
+  std::vector<QuantisedBlock> data;  // [T, K / 32]
+  int64_t blocks = 0;                // K / 32
 };
 
-// One block of 32: the largest magnitude becomes 127.
-HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT q, float& scale,
-                               int32_t* HWY_RESTRICT sums) {
+// The largest magnitude becomes 127.
+HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int32_t offset, int parts,
+                               QuantisedBlock& out) {
   const hn::CappedTag<float, kPackedCols / 2> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<int8_t, decltype(d)> bytes;
@@ -53,33 +51,38 @@ HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int8_t* HWY_RESTRICT
   auto largest = hn::Zero(d);
   for (int64_t i = 0; i < kPackedCols; i += lanes)
     largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + i)));
-  scale = hn::GetLane(hn::MaxOfLanes(d, largest)) * (1.0f / 127.0f);
+  out.d = hn::GetLane(hn::MaxOfLanes(d, largest)) * (1.0f / 127.0f);
   // Denormal scales have no usable inverse, and infinite ones leave nothing to tell apart.
-  const bool usable = scale >= 0x1p-126f && scale <= 0x1p120f;
-  if (!usable && scale < 1.0f) scale = 0.0f;
-  const auto inverse = hn::Set(d, usable ? 1.0f / scale : 0.0f);
+  const bool usable = out.d >= 0x1p-126f && out.d <= 0x1p120f;
+  if (!usable && out.d < 1.0f) out.d = 0.0f;
+  const auto inverse = hn::Set(d, usable ? 1.0f / out.d : 0.0f);
+  int32_t sums[2];
   for (int64_t half = 0; half < 2; ++half) {
     auto total = hn::Zero(di);
     for (int64_t i = half * kPackedCols / 2; i < (half + 1) * kPackedCols / 2; i += lanes) {
       const auto value = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
       total = hn::Add(total, value);
-      hn::StoreU(hn::DemoteTo(bytes, value), bytes, q + i);
+      hn::StoreU(hn::DemoteTo(bytes, value), bytes, out.q + i);
     }
     sums[half] = hn::GetLane(hn::SumOfLanes(di, total));
   }
+  out.start[0] = -offset * (parts == 2 ? sums[0] : sums[0] + sums[1]);
+  out.start[1] = -offset * sums[1];
+  out.sum = out.d * static_cast<float>(sums[0] + sums[1]);
 }
 
-// Rows [0, tokens) of x, `stride` floats apart.
-inline void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t tokens, int64_t cols,
-                          QuantisedRows& out) {
+// Rows [0, tokens) of x, `stride` floats apart, for products with weights of one format.
+template <class Format>
+void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t tokens, int64_t cols,
+                   QuantisedRows& out) {
   constexpr int64_t kBlocksPerPiece = 512;
-  out.resize(tokens, cols);
+  out.blocks = cols / kPackedCols;
+  out.data.resize(static_cast<size_t>(tokens * out.blocks));
   queue.pool->parallel_for(
       tokens * out.blocks, kBlocksPerPiece, [&](int64_t begin, int64_t end) HWY_ATTR {
         for (int64_t i = begin; i < end; ++i)
           quantise_block(x + i / out.blocks * stride + i % out.blocks * kPackedCols,
-                         out.q.data() + i * kPackedCols, out.d[static_cast<size_t>(i)],
-                         out.sum.data() + i * 2);
+                         Format::kOffset, Format::kParts, out.data[static_cast<size_t>(i)]);
       });
 }
 
@@ -90,11 +93,50 @@ struct Groups {
   int64_t stride;
 };
 
+// Reads memory ahead, a few cache lines at a time, while tiles compute: the weights of few tokens
+// come as slowly as their products are formed, and neither should wait for the other.
+class ReadAhead {
+ public:
+  // Nothing.
+  ReadAhead() = default;
+  // `bytes` from `first`, and as many from `stride_bytes` behind it if there are two groups, during
+  // `steps` calls of step().
+  ReadAhead(const void* first, int64_t groups, int64_t stride_bytes, int64_t bytes, int64_t steps)
+      : next_(static_cast<const std::byte*>(first)),
+        end_(next_ + bytes),
+        other_(groups > 1 ? stride_bytes : 0),
+        lines_((bytes + kLine * steps - 1) / (kLine * steps)) {}
+  HWY_INLINE void step() {
+    for (int64_t i = 0; i < lines_ && next_ < end_; ++i, next_ += kLine) {
+      hwy::Prefetch(next_);
+      hwy::Prefetch(next_ + other_);
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const std::byte* next_ = nullptr;
+  const std::byte* end_ = nullptr;
+  int64_t other_ = 0;
+  int64_t lines_ = 0;
+};
+
+// Sub-block `b` of a group is being read: asks for what comes kDistance bytes later. The hardware
+// sees such streams too, but not far enough ahead to hide memory behind the products.
+template <class Format>
+HWY_INLINE void prefetch_ahead(const typename Format::Block* group, int64_t b) {
+  constexpr int64_t kDistance = 3072;
+  constexpr int64_t kBytes = sizeof(typename Format::Block) / Format::kSubBlocks;
+  const std::byte* at = reinterpret_cast<const std::byte*>(group) + b * kBytes + kDistance;
+  for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(at + i);
+}
+
 // acc[t · acc_stride + n] += Σ_b x[token + t] · w[n] over sub-blocks [begin, end) of the columns,
 // for kTokens tokens and kVectors vectors of rows. Sub-block `begin` of x meets the first of w.
 template <class Format, int kTokens, int kVectors>
 HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t begin, int64_t end,
-                               Groups<Format> w, float* HWY_RESTRICT acc, int64_t acc_stride) {
+                               Groups<Format> w, float* HWY_RESTRICT acc, int64_t acc_stride,
+                               ReadAhead& ahead) {
   constexpr int kParts = Format::kParts;
   constexpr size_t kWords = 8 / kParts;
   const ScaleTag d;
@@ -113,16 +155,15 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
   ScaleVec total[kTokens][kVectors];
   for (int t = 0; t < kTokens; ++t)
     for (int n = 0; n < kVectors; ++n) total[t][n] = hn::LoadU(d, at(t, n));
-  const int8_t* q = x.q.data() + token * x.blocks * kPackedCols;
-  const float* scales = x.d.data() + token * x.blocks;
-  const int32_t* sums = x.sum.data() + token * x.blocks * 2;
+  const QuantisedBlock* rows = x.data.data() + token * x.blocks;
   for (int64_t b = begin; b < end; ++b) {
+    ahead.step();
+    if constexpr (!Format::kOpen)
+      for (int n = 0; n < kVectors; n += kGroupVectors) prefetch_ahead<Format>(group_of(n), b);
     for (int part = 0; part < kParts; ++part) {
       IntVec dot[kTokens][kVectors];
       for (int t = 0; t < kTokens; ++t) {
-        const int32_t* halves = sums + (t * x.blocks + b) * 2;
-        const int32_t sum = kParts == 2 ? halves[part] : halves[0] + halves[1];
-        const IntVec start = hn::Set(di, -Format::kOffset * sum);
+        const IntVec start = hn::Set(di, rows[t * x.blocks + b].start[part]);
         for (int n = 0; n < kVectors; ++n) dot[t][n] = start;
       }
       HWY_UNROLL(8)
@@ -133,8 +174,7 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
           bytes[n] = Format::load(group_of(n), b - begin, j, lane_of(n));
         for (int t = 0; t < kTokens; ++t) {
           int32_t four;
-          std::memcpy(&four, q + (t * x.blocks + b) * kPackedCols + static_cast<int64_t>(4 * j),
-                      sizeof four);
+          std::memcpy(&four, rows[t * x.blocks + b].q + 4 * j, sizeof four);
           const IntVec value = hn::Set(di, four);
           for (int n = 0; n < kVectors; ++n)
             dot[t][n] = dot4<Format::kSmall>(dot[t][n], bytes[n], value);
@@ -144,7 +184,7 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
       for (int n = 0; n < kVectors; ++n)
         scale[n] = Format::scale(group_of(n), b - begin, part, lane_of(n));
       for (int t = 0; t < kTokens; ++t) {
-        const ScaleVec token_scale = hn::Set(d, scales[t * x.blocks + b]);
+        const ScaleVec token_scale = hn::Set(d, rows[t * x.blocks + b].d);
         for (int n = 0; n < kVectors; ++n)
           total[t][n] =
               hn::MulAdd(hn::Mul(scale[n], token_scale), hn::ConvertTo(d, dot[t][n]), total[t][n]);
@@ -154,9 +194,7 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
       ScaleVec min[kVectors];
       for (int n = 0; n < kVectors; ++n) min[n] = Format::min(group_of(n), b - begin, lane_of(n));
       for (int t = 0; t < kTokens; ++t) {
-        const int32_t* halves = sums + (t * x.blocks + b) * 2;
-        const ScaleVec sum =
-            hn::Set(d, scales[t * x.blocks + b] * static_cast<float>(halves[0] + halves[1]));
+        const ScaleVec sum = hn::Set(d, rows[t * x.blocks + b].sum);
         for (int n = 0; n < kVectors; ++n) total[t][n] = hn::NegMulAdd(min[n], sum, total[t][n]);
       }
     }
@@ -173,19 +211,18 @@ constexpr int kQuantisedTokens = 2;
 #else
 constexpr int kQuantisedTokens = 1;
 #endif
-constexpr int kGroupVectors = static_cast<int>(kPackedRows / static_cast<int64_t>(kLanes));
 
 // quantised_tile for tokens [first, first + tokens); acc begins with token `first`.
 template <class Format, int kVectors>
 HWY_NOINLINE void quantised_tokens(const QuantisedRows& x, int64_t first, int64_t tokens,
                                    int64_t begin, int64_t end, Groups<Format> w, float* acc,
-                                   int64_t acc_stride) {
+                                   int64_t acc_stride, ReadAhead ahead) {
   int64_t t = 0;
   const auto tile = [&](auto count) HWY_ATTR {
     constexpr int kTokens = decltype(count)::value;
     for (; t + kTokens <= tokens; t += kTokens)
       quantised_tile<Format, kTokens, kVectors>(x, first + t, begin, end, w, acc + t * acc_stride,
-                                                acc_stride);
+                                                acc_stride, ahead);
   };
   tile(std::integral_constant<int, kQuantisedTokens>());
   if constexpr (kQuantisedTokens > 4) tile(std::integral_constant<int, 4>());
@@ -205,9 +242,9 @@ void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
   const auto run = [&](auto count) HWY_ATTR {
     constexpr int64_t kCount = decltype(count)::value;
     for (; g + kCount <= groups; g += kCount)
-      quantised_tokens<Format, kCount * kGroupVectors>(x, first, tokens, 0, x.blocks,
-                                                       {blocks + g * stride, stride},
-                                                       out + g * kPackedRows, out_stride);
+      quantised_tokens<Format, kCount * kGroupVectors>(
+          x, first, tokens, 0, x.blocks, {blocks + g * stride, stride}, out + g * kPackedRows,
+          out_stride, ReadAhead());
   };
   if constexpr (kGroupVectors == 1) run(std::integral_constant<int64_t, 2>());
   run(std::integral_constant<int64_t, 1>());
@@ -223,9 +260,11 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
   constexpr int64_t kBlocks = 16;
   constexpr int64_t kGroups = kGroupVectors == 1 ? 2 : 1;
   constexpr int64_t kWidth = kGroups * kPackedRows;
+  constexpr int64_t kReadAheadTokens = 64;  // more of them compute so long that it does not pay
   static thread_local std::vector<OpenBlock> open(kGroups * kBlocks);
   static thread_local std::vector<float> sums;  // [tokens, kWidth]
   const int64_t stride = x.blocks / Format::kSubBlocks;
+  const int64_t tiles = (tokens + kQuantisedTokens - 1) / kQuantisedTokens;
   sums.resize(static_cast<size_t>(tokens * kWidth));
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = std::min(kGroups, groups - g);
@@ -236,12 +275,24 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
         for (int64_t b = begin; b < end; ++b)
           Open::open(blocks + (g + i) * stride, b,
                      open[static_cast<size_t>(i * kBlocks + b - begin)]);
+      ReadAhead ahead;
+      if (tokens <= kReadAheadTokens) {
+        const bool last = end == x.blocks;  // of these rows
+        const int64_t next_group = last ? g + kGroups : g;
+        const int64_t next_begin = last ? 0 : end;
+        const int64_t next_blocks = std::min(kBlocks, x.blocks - next_begin) / Format::kSubBlocks;
+        constexpr int64_t kBytes = sizeof(typename Format::Block);
+        ahead = ReadAhead(blocks + next_group * stride + next_begin / Format::kSubBlocks,
+                          std::min(kGroups, groups - next_group), stride * kBytes,
+                          next_group < groups ? next_blocks * kBytes : 0, tiles * (end - begin));
+      }
       const Groups<Open> w{open.data(), kBlocks};
       if (count == kGroups)
         quantised_tokens<Open, kGroups * kGroupVectors>(x, first, tokens, begin, end, w,
-                                                        sums.data(), kWidth);
+                                                        sums.data(), kWidth, ahead);
       else
-        quantised_tokens<Open, kGroupVectors>(x, first, tokens, begin, end, w, sums.data(), kWidth);
+        quantised_tokens<Open, kGroupVectors>(x, first, tokens, begin, end, w, sums.data(), kWidth,
+                                              ahead);
     }
     for (int64_t t = 0; t < tokens; ++t)
       std::memcpy(out + t * out_stride + g * kPackedRows, sums.data() + t * kWidth,
@@ -249,23 +300,10 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
   }
 }
 
-// out[t · out_stride + n] = x[first + t] · w[n] for rows [begin, end) of a packed weight, multiples
-// of 16; n counts from row 0.
-inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t tokens,
-                                  const Matrix& weight, int64_t begin, int64_t end, float* out,
-                                  int64_t out_stride) {
-  constexpr int64_t kManyTokens = 4;
-  const auto run = [&](auto format) {
-    using Format = decltype(format);
-    const auto* blocks = static_cast<const typename Format::Block*>(weight.packed) +
-                         begin / kPackedRows * (x.blocks / Format::kSubBlocks);
-    const int64_t groups = (end - begin) / kPackedRows;
-    if (tokens < kManyTokens)
-      quantised_few<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
-    else
-      quantised_many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
-  };
-  switch (weight.dtype) {
+// Calls run(Format()) for the format of a packed weight.
+template <class Run>
+void with_format(DType dtype, const Run& run) {
+  switch (dtype) {
     case DType::kQ4_0:
       return run(Q4_0Format());
     case DType::kQ8_0:
@@ -277,9 +315,27 @@ inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t
     case DType::kQ5_K:
       return run(Q5_KFormat());
     default:
-      G4_CHECK(weight.dtype == DType::kQ6_K);
+      G4_CHECK(dtype == DType::kQ6_K);
       run(Q6_KFormat());
   }
+}
+
+// out[t · out_stride + n] = x[first + t] · w[n] for rows [begin, end) of a packed weight, multiples
+// of 16; n counts from row 0.
+inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t tokens,
+                                  const Matrix& weight, int64_t begin, int64_t end, float* out,
+                                  int64_t out_stride) {
+  constexpr int64_t kManyTokens = kQuantisedTokens + 1;
+  with_format(weight.dtype, [&](auto format) {
+    using Format = decltype(format);
+    const auto* blocks = static_cast<const typename Format::Block*>(weight.packed) +
+                         begin / kPackedRows * (x.blocks / Format::kSubBlocks);
+    const int64_t groups = (end - begin) / kPackedRows;
+    if (tokens < kManyTokens)
+      quantised_few<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
+    else
+      quantised_many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
+  });
 }
 
 }  // namespace HWY_NAMESPACE

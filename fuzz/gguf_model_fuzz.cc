@@ -14,12 +14,6 @@ namespace {
 
 using namespace gemma4;  // NOLINT: one short file
 
-bool has_blocks(const model::Model& model) {
-  for (const auto& [name, tensor] : model.store().tensors())
-    if (is_block_dtype(tensor.dtype)) return true;
-  return false;
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -37,7 +31,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     G4_CHECK(model.error().message.find('\n') == std::string::npos);
     return 0;
   }
-  // Weights in blocks are loaded here and computed with in the tests of the kernels.
-  if (!has_blocks(model.value())) fuzz::run(model.value());
+  fuzz::run(model.value());
   return 0;
 }

@@ -183,6 +183,28 @@ TEST(Quantize, EveryTypeByRule) {
             0);
 }
 
+// Weights and activations of few bits move the logits, the more the fewer. The bounds are about
+// twice what was measured; that of Q8_0 is the promise.
+TEST(Quantize, EveryTypeAnswersAndStaysNearTheReference) {
+  const TemporaryFolder folder;
+  const std::pair<const char*, double> types[] = {{"q8_0", 0.03}, {"q6_k", 0.035},
+                                                  {"q5_k", 0.07}, {"q4_k", 0.15},
+                                                  {"q4_0", 0.15}, {"iq4_nl", 0.15}};
+  for (const auto& [type, bound] : types) {
+    const std::string file = folder / (std::string(type) + ".gguf");
+    ASSERT_EQ(run_program({"quantize", kDemo, file, "--type", type, "--head", "q8_0"}).exit_code,
+              0);
+    EXPECT_EQ(run_program({"run", file, "-p", "What is 47 plus 38?", "--temp", "0"}).out,
+              "47 plus 38 is 85.\n")
+        << type;
+    const Outcome verified = run_program({"verify", file, "--golden", kDemo + "/golden.safetensors",
+                                          "--keys", "text.logits", "--json"});
+    const double error = parse_json(verified.out)["keys"][0]["relative_error"];
+    EXPECT_LT(error, bound) << type;
+    EXPECT_GT(error, 1e-4) << type << " computed with other weights than those of the file";
+  }
+}
+
 TEST(Quantize, RowsThatFitNoLargeBlockGetSmallOnes) {
   const TemporaryFolder folder;
   const Outcome made = run_program({"quantize", kGoldens + "/tiny-e", folder / "a.gguf", "--type",

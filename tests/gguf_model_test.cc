@@ -8,7 +8,10 @@
 #include <filesystem>
 
 #include "apps/text_runner.h"
+#include "kernels/registry.h"
 #include "model/gguf_config.h"
+#include "quant/dequantize.h"
+#include "quant/quantize.h"
 #include "tests/gguf_model_testing.h"
 
 namespace gemma4 {
@@ -46,12 +49,66 @@ void expect_same_logits(Result<model::Model> loaded, const std::string& golden) 
   EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)), 0);
 }
 
+// Every matrix whose rows are whole blocks in another type.
+void quantise(GgufModel& model, DType type) {
+  for (GgufModel::Tensor& tensor : model.tensors) {
+    const int64_t cols = tensor.shape.back();
+    if (tensor.dtype != DType::kBF16 || cols % info_of(type).block_elements != 0) continue;
+    const auto rows = static_cast<int64_t>(tensor.bytes.size()) / row_bytes(tensor.dtype, cols);
+    std::string bytes(static_cast<size_t>(rows * row_bytes(type, cols)), '\0');
+    std::vector<float> values(static_cast<size_t>(cols));
+    for (int64_t row = 0; row < rows; ++row) {
+      quant::dequantize_row(tensor.dtype, tensor.rows(row, 1).data(), cols, values.data());
+      quant::quantize_row(type, values.data(), cols, nullptr,
+                          bytes.data() + row * row_bytes(type, cols));
+    }
+    tensor.dtype = type;
+    tensor.bytes = std::move(bytes);
+  }
+}
+
 std::string error_of(const GgufModel& model) {
   const auto loaded = load(model);
   if (loaded.ok()) return "no error";
   EXPECT_THAT(loaded.error().message, HasSubstr("model.gguf: "));
   EXPECT_THAT(loaded.error().message, Not(HasSubstr("\n")));
   return loaded.error().message;
+}
+
+TEST(QuantisedModel, StepsOfAnyLengthGiveTheSameBits) {
+  for (const char* golden : {"tiny-e", "tiny-26b"})
+    for (const DType type : {DType::kQ4_0, DType::kQ8_0}) {
+      SCOPED_TRACE(std::string(golden) + " in " + std::string(name_of(type)));
+      GgufModel file(golden);
+      quantise(file, type);
+      const std::string path = temporary("quantised.gguf");
+      file.write(path);
+      const auto device = kernels::open_cpu_device({.num_threads = 2}).value();
+      auto model = std::make_shared<const model::Model>(model::Model::load(path, device).value());
+      std::filesystem::remove(path);
+      const std::vector<int32_t> ids =
+          testing::random_tokens(7, 40, model->config().text.vocab_size);
+      const std::vector<int32_t> positions = {0, 1, 21, 39};
+      const auto runner = apps::TextRunner::create(model, 0).value();
+      const std::vector<float> whole = runner.logits(ids, positions, 40).value();
+      for (const int64_t chunk : {1, 5, 16})
+        EXPECT_EQ(runner.logits(ids, positions, chunk).value(), whole) << chunk;
+    }
+}
+
+TEST(QuantisedModel, IsRefusedWhereNoKernelReadsIt) {
+  GgufModel file("tiny-e");
+  quantise(file, DType::kQ8_0);
+  const std::string path = temporary("refused.gguf");
+  file.write(path);
+  kernels::Table table = kernels::reference_table();
+  table.reads_blocks = false;
+  const auto loaded = model::Model::load(path, kernels::make_cpu_device(table, {}));
+  std::filesystem::remove(path);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(loaded.error().message,
+              AllOf(HasSubstr("weights of type Q8_0"), HasSubstr("use --device cpu")));
 }
 
 class GgufModelTest : public ::testing::TestWithParam<const char*> {};

@@ -280,6 +280,7 @@ struct BestLogitsArgs {
 struct Table {
   const char* name = "";  // "reference", "AVX3_DL", …
   int64_t max_head_dim = std::numeric_limits<int64_t>::max();
+  bool reads_blocks = false;  // matrices may be quantised
   bool reads_packed = false;  // products look at Matrix::packed
   void (*embed)(Queue, const EmbedArgs&) = nullptr;
   void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;

@@ -154,6 +154,10 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   const bool is_matrix = std::holds_alternative<Matrix*>(entry.target);
   if (is_matrix ? !is_weight_dtype(tensor->dtype) : !is_float_dtype(tensor->dtype))
     return invalid(str_cat("has type ", name_of(tensor->dtype), ", expected BF16, F16 or F32"));
+  if (is_block_dtype(tensor->dtype) && device_ != nullptr && !device_->table().reads_blocks)
+    return Error{ErrorCode::kUnsupported,
+                 str_cat("weights of type ", name_of(tensor->dtype), ": ", device_->name(),
+                         " computes with BF16, F16 and F32 only so far; use --device cpu")};
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {

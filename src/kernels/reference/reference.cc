@@ -233,6 +233,7 @@ void experts(Queue, const ExpertsArgs& a) {
 const Table& reference_table() {
   static constexpr Table kTable{
       .name = "reference",
+      .reads_blocks = true,
       .embed = embed,
       .combine_per_layer = combine_per_layer,
       .rms_norm = rms_norm,

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "base/result.h"
 #include "text/hash.h"
-#include "base/huge_pages.h"
 #include "text/vocabulary.h"
 
 namespace gemma4::text {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
 #include "base/huge_pages.h"
+#include "base/result.h"
 #include "text/merges.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
 #include "base/huge_pages.h"
+#include "base/result.h"
 
 namespace gemma4::text {
 

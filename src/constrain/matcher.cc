@@ -13,10 +13,7 @@ class TreeWalk {
  public:
   TreeWalk(Explorer& explorer, const TokenTree& tree, const FreeText& free,
            std::span<uint32_t> bits)
-      : explorer_(explorer), tree_(tree), free_(free), bits_(bits), path_(tree.max_depth + 1) {
-    for (int byte = 0; byte < 256; ++byte)
-      if (free.others.test(byte)) wanted_ |= TokenTree::kind_of(static_cast<uint8_t>(byte));
-  }
+      : explorer_(explorer), tree_(tree), leaving_(free), bits_(bits), path_(tree.max_depth + 1) {}
 
   void run(ConfigId config) {
     path_[0] = {config, 0};
@@ -29,8 +26,8 @@ class TreeWalk {
     while (i < end) {
       const TokenTree::Node& node = tree_.nodes[i];
       const Place& before = path_[node.depth - 1];
-      const int free = free_text(before.free, node.byte);
-      if (free != kNotFree && !wants(node, free)) {
+      const int free = leaving_.count(before.free, node.byte);
+      if (!leaving_.may(node, free)) {
         i = node.skip;
         continue;
       }
@@ -48,28 +45,15 @@ class TreeWalk {
     }
   }
 
-  static constexpr int kNotFree = -1;
   struct Place {
     ConfigId config;
-    int free;  // code points of free text so far and nothing else, or kNotFree
+    int free;  // what leaving_ counts
   };
-
-  int free_text(int before, uint8_t byte) const {
-    if (before == kNotFree || !begins_code_point(byte)) return before;
-    return free_.first.test(byte) ? before + 1 : kNotFree;
-  }
-
-  // Whether more may follow behind `free` code points than free text and what is impossible.
-  bool wants(const TokenTree::Node& node, int free) const {
-    return (node.kinds & wanted_) != 0 ||
-           (!free_.exact && free + static_cast<int>(node.height) > free_.code_points);
-  }
 
   Explorer& explorer_;
   const TokenTree& tree_;
-  const FreeText& free_;
+  const Leaving leaving_;
   const std::span<uint32_t> bits_;
-  uint64_t wanted_ = TokenTree::kIllFormed;
   std::vector<Place> path_;  // by depth
 };
 
@@ -163,7 +147,8 @@ void Matcher::allowed(std::span<uint32_t> bits) {
 void Matcher::compute_mask(ConfigId config, std::span<uint32_t> bits) {
   const FreeText free = free_text_->find(config);
   if (free.code_points > 0) vocabulary_->text().set(free.first, free.code_points, bits);
-  TreeWalk(*explorer_, vocabulary_->all(), free, bits).run(config);
+  const std::shared_ptr<const TokenTree> leaving = vocabulary_->leaving().find(free);
+  TreeWalk(*explorer_, leaving ? *leaving : vocabulary_->all(), free, bits).run(config);
   std::vector<int32_t> symbols;
   explorer_->append_symbols(config, symbols);
   for (const int32_t symbol : symbols)

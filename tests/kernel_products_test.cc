@@ -18,21 +18,6 @@ void expect_same_bits(std::span<const float> a, std::span<const float> b, const 
   ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0) << what;
 }
 
-// Σ_k |x_k · w_nk| of every output.
-std::vector<double> product_magnitudes(const std::vector<float>& x, int64_t tokens,
-                                       const Weight& weight) {
-  const int64_t rows = weight.matrix().rows, cols = weight.matrix().cols;
-  std::vector<double> sums;
-  for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t n = 0; n < rows; ++n) {
-      double sum = 0;
-      for (int64_t k = 0; k < cols; ++k)
-        sum += std::abs(x[static_cast<size_t>(t * cols + k)] * weight.at(n, k));
-      sums.push_back(sum);
-    }
-  return sums;
-}
-
 TEST_P(ProductKernels, Linear) {
   Random random(20);
   for (const DType dtype : kWeightTypes)

@@ -70,22 +70,6 @@ class BlockWeight {
   std::vector<Line> packed_;
 };
 
-// Σ_k |x_k · w_nk| of every output.
-std::vector<double> magnitudes(const std::vector<float>& x, int64_t tokens,
-                               const BlockWeight& weight) {
-  const int64_t rows = weight.matrix().rows, cols = weight.matrix().cols;
-  std::vector<double> sums;
-  for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t n = 0; n < rows; ++n) {
-      double sum = 0;
-      for (int64_t k = 0; k < cols; ++k)
-        sum +=
-            std::abs(static_cast<double>(x[static_cast<size_t>(t * cols + k)]) * weight.at(n, k));
-      sums.push_back(sum);
-    }
-  return sums;
-}
-
 // How far an output may be off because its input was rounded: half a step for every column, where
 // 127 steps are the largest magnitude of the column's 32.
 std::vector<double> rounding_bounds(const std::vector<float>& x, int64_t tokens,
@@ -121,7 +105,7 @@ TEST_P(QuantisedKernels, LinearOfEveryTypeAsItLies) {
       Output out(tokens * rows), expected(tokens * rows);
       table().linear(queue(), {out.data(), x.data(), tokens, weight.matrix()});
       reference().linear(queue(), {expected.data(), x.data(), tokens, weight.matrix()});
-      const std::vector<double> sums = magnitudes(x, tokens, weight);
+      const std::vector<double> sums = product_magnitudes(x, tokens, weight);
       ASSERT_TRUE(all_near(out.values(), expected.values(), Tolerance::sum(cols), [&](size_t i) {
         return sums[i];
       })) << name_of(dtype);
@@ -179,7 +163,7 @@ TEST_P(QuantisedKernels, PackedLinearErrsByTheRoundingOfItsInput) {
           Output out(tokens * rows), expected(tokens * rows);
           table().linear(queue(), {out.data(), x.data(), tokens, weight.packed()});
           reference().linear(queue(), {expected.data(), x.data(), tokens, weight.matrix()});
-          const std::vector<double> sums = magnitudes(x, tokens, weight);
+          const std::vector<double> sums = product_magnitudes(x, tokens, weight);
           const std::vector<double> rounded = rounding_bounds(x, tokens, weight);
           const Tolerance floats = Tolerance::sum(cols, 6);
           for (size_t i = 0; i < sums.size(); ++i)
@@ -203,7 +187,7 @@ TEST_P(QuantisedKernels, PackedLinearOfWholeNumbersIsExactToASum) {
       Output out(tokens * rows), expected(tokens * rows);
       table().linear(queue(), {out.data(), x.data(), tokens, weight.packed()});
       reference().linear(queue(), {expected.data(), x.data(), tokens, weight.matrix()});
-      const std::vector<double> sums = magnitudes(x, tokens, weight);
+      const std::vector<double> sums = product_magnitudes(x, tokens, weight);
       ASSERT_TRUE(all_near(out.values(), expected.values(), Tolerance::sum(cols / 32, 8),
                            [&](size_t i) { return sums[i]; }))
           << name_of(dtype);

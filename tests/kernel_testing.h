@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -134,6 +135,24 @@ class Weight {
   std::vector<std::byte> bytes_;
   Matrix matrix_;
 };
+
+// Σ_k |x_k · w_nk| of every output [tokens, rows]: what the error of a product is relative to.
+// `weight` has matrix() and at(row, col).
+template <class AnyWeight>
+std::vector<double> product_magnitudes(const std::vector<float>& x, int64_t tokens,
+                                       const AnyWeight& weight) {
+  const int64_t rows = weight.matrix().rows, cols = weight.matrix().cols;
+  std::vector<double> sums;
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t n = 0; n < rows; ++n) {
+      double sum = 0;
+      for (int64_t k = 0; k < cols; ++k)
+        sum +=
+            std::abs(static_cast<double>(x[static_cast<size_t>(t * cols + k)]) * weight.at(n, k));
+      sums.push_back(sum);
+    }
+  return sums;
+}
 
 inline constexpr DType kWeightTypes[] = {DType::kBF16, DType::kF16, DType::kF32};
 inline constexpr int64_t kAwkwardCols[] = {1, 3, 17, 63, 64, 65, 1000};

@@ -173,7 +173,8 @@ TEST(Mask, OfTextWithoutCounters) {
 TEST(Mask, OfTheRealVocabulary) {
   const auto tokenizer = text::Tokenizer::load(std::string(GEMMA4_SOURCE_DIR) +
                                                "/build/cache/vocabulary/tokenizer.json");
-  if (!tokenizer.ok()) GTEST_SKIP() << "scripts/fetch_vocabulary.sh fetches it";
+  if (!tokenizer.ok())
+    GTEST_SKIP() << "the real vocabulary is missing; scripts/fetch_vocabulary.sh fetches it";
   const Vocabulary vocabulary = VocabularyIndex::build(tokenizer.value());
   for (const std::string_view schema :
        {R"({"type":"string","minLength":34,"maxLength":80})", R"({"type":"string","maxLength":30})",

@@ -1,5 +1,5 @@
-// gemma4 bench: prompt and generation speed at depths and batch sizes, beside the machine's memory
-// bandwidth.
+// gemma4 bench: prompt and generation speed at depths and batch sizes, beside what the machine's
+// memory and arithmetic allow.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -17,7 +17,9 @@
 #include "apps/model_source.h"
 #include "apps/option_checks.h"
 #include "apps/options.h"
+#include "apps/resident_memory.h"
 #include "base/strings.h"
+#include "kernels/peaks.h"
 
 namespace gemma4::apps {
 namespace {
@@ -42,7 +44,15 @@ struct Row {
   int64_t batch = 1;
   std::vector<double> speeds;  // tokens per second, all sequences together, rising
   double bytes_per_step = 0;   // weights and cache read for one token of each sequence
+  double operations = 0;       // of a prompt's products
+  ResidentMemory memory;
   double median() const { return speeds[speeds.size() / 2]; }
+};
+
+// What the device could do at best; zero where it is not known.
+struct Roofline {
+  double bandwidth = 0;   // bytes per second
+  double operations = 0;  // per second, with numbers of the kind that the model's products use
 };
 
 // Random ordinary ids: the values of the activations do not change the work.
@@ -90,7 +100,11 @@ class Bench {
       if (interrupt_.interrupted()) return Error{ErrorCode::kCancelled, "interrupted"};
     }
     std::sort(row.speeds.begin(), row.speeds.end());
-    row.bytes_per_step = is_prompt ? 0 : bytes_per_step(row);
+    if (is_prompt)
+      row.operations = static_cast<double>(model_->prompt_operations(prompt));
+    else
+      row.bytes_per_step = bytes_per_step(row);
+    row.memory = resident_memory();
     rows_.push_back(row);
     return {};
   }
@@ -165,29 +179,38 @@ class Bench {
   InterruptGuard interrupt_;
 };
 
-void print_table(const std::vector<Row>& rows, double bandwidth) {
-  std::printf("%-10s %8s %8s %6s %12s %18s %14s %10s\n", "test", "tokens", "depth", "batch",
-              "tokens/s", "min to max", "bytes/step", "bandwidth");
+struct Share {
+  const char* of;  // "bandwidth" or "products"
+  double value;    // 1 = all there is
+};
+
+// What the row made of the machine; none where the machine's best is not known.
+std::optional<Share> share_of(const Row& row, const Roofline& roofline) {
+  if (row.bytes_per_step > 0 && roofline.bandwidth > 0)
+    return Share{"bandwidth", row.bytes_per_step * row.median() / static_cast<double>(row.batch) /
+                                  roofline.bandwidth};
+  if (row.operations > 0 && roofline.operations > 0)
+    return Share{"products", row.operations * row.median() / static_cast<double>(row.tokens) /
+                                 roofline.operations};
+  return std::nullopt;
+}
+
+void print_table(const std::vector<Row>& rows, const Roofline& roofline) {
+  std::printf("%-10s %8s %8s %6s %12s %18s %16s %10s\n", "test", "tokens", "depth", "batch",
+              "tokens/s", "min to max", "share", "resident");
   for (const Row& row : rows) {
-    std::string bytes = "-";
-    std::string share = "-";
-    if (row.bytes_per_step > 0) {
-      bytes = human_bytes(static_cast<uint64_t>(row.bytes_per_step));
-      share = fixed(100 * row.bytes_per_step * row.median() / static_cast<double>(row.batch) /
-                        bandwidth,
-                    0) +
-              " %";
-    }
-    std::printf("%-10s %8lld %8lld %6lld %12.1f %18s %14s %10s\n", row.test.c_str(),
+    const auto share = share_of(row, roofline);
+    std::printf("%-10s %8lld %8lld %6lld %12.1f %18s %16s %10s\n", row.test.c_str(),
                 static_cast<long long>(row.tokens), static_cast<long long>(row.depth),
                 static_cast<long long>(row.batch), row.median(),
                 str_cat(fixed(row.speeds.front(), 1), " to ", fixed(row.speeds.back(), 1)).c_str(),
-                bytes.c_str(), share.c_str());
+                share ? str_cat(fixed(100 * share->value, 0), " % ", share->of).c_str() : "-",
+                human_bytes(row.memory.own).c_str());
   }
 }
 
 void print_json(const std::vector<Row>& rows, const Arguments& arguments,
-                const engine::Engine& engine, double bandwidth) {
+                const engine::Engine& engine, const Roofline& roofline) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Row& row : rows) {
     nlohmann::ordered_json entry = {{"test", row.test},
@@ -196,18 +219,20 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
                                     {"batch", row.batch},
                                     {"tokens_per_second", row.median()},
                                     {"min", row.speeds.front()},
-                                    {"max", row.speeds.back()}};
-    if (row.bytes_per_step > 0) {
-      entry["bytes_per_step"] = row.bytes_per_step;
-      entry["bandwidth_share"] =
-          row.bytes_per_step * row.median() / static_cast<double>(row.batch) / bandwidth;
-    }
+                                    {"max", row.speeds.back()},
+                                    {"resident_own_bytes", row.memory.own},
+                                    {"resident_mapped_bytes", row.memory.mapped}};
+    if (row.bytes_per_step > 0) entry["bytes_per_step"] = row.bytes_per_step;
+    if (row.operations > 0) entry["operations"] = row.operations;
+    if (const auto share = share_of(row, roofline))
+      entry[str_cat(share->of, "_share")] = share->value;
     list.push_back(entry);
   }
   const nlohmann::ordered_json json = {{"model", arguments.model},
                                        {"kernels", engine.device().table().name},
                                        {"threads", engine.device().num_threads()},
-                                       {"read_bandwidth_bytes_per_second", bandwidth},
+                                       {"read_bandwidth_bytes_per_second", roofline.bandwidth},
+                                       {"product_operations_per_second", roofline.operations},
                                        {"rows", list}};
   write_json(json);
 }
@@ -236,22 +261,31 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
   G4_ASSIGN_OR_RETURN(const auto device,
                       open_device(arguments.engine.device, arguments.engine.threads));
-  G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get()));
+  Roofline roofline;
+  G4_ASSIGN_OR_RETURN(roofline.bandwidth, measure_bandwidth(device.get()));
   G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, device));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
+  if (device->is_host()) {
+    const kernels::Peaks peaks = kernels::measure_peaks(*device->queue().pool);
+    const bool quantised = model->weights().layers.front().mlp.gate_proj.weight.packed != nullptr;
+    roofline.operations = quantised ? peaks.int8 : peaks.float32;
+  }
   Bench bench(model, arguments);
   G4_RETURN_IF_ERROR(bench.run());
   if (bench.engine() == nullptr)
     return Error{ErrorCode::kInvalidArgument, "nothing to measure: give -p or -n above 1"};
   if (arguments.json) {
-    print_json(bench.rows(), arguments, *bench.engine(), bandwidth);
+    print_json(bench.rows(), arguments, *bench.engine(), roofline);
     return {};
   }
-  std::printf("%s: %s per token, %s, memory reads at %s/s\n", path.c_str(),
+  std::printf("%s: %s per token, %s, memory reads at %s/s", path.c_str(),
               human_bytes(model->bytes_per_token()).c_str(),
               bench.engine()->device().name().c_str(),
-              human_bytes(static_cast<uint64_t>(bandwidth)).c_str());
-  print_table(bench.rows(), bandwidth);
+              human_bytes(static_cast<uint64_t>(roofline.bandwidth)).c_str());
+  if (roofline.operations > 0)
+    std::printf(", products at most %s GOP/s", fixed(1e-9 * roofline.operations, 0).c_str());
+  std::printf("\n");
+  print_table(bench.rows(), roofline);
   return {};
 }
 

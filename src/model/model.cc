@@ -30,8 +30,22 @@ Matrix matrix_of(const io::Tensor& tensor) {
 
 size_t align_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-uint64_t bytes_of(const ops::Linear& layer) {
-  return layer.weight ? static_cast<uint64_t>(layer.weight.bytes()) : 0;
+int64_t bytes_of(const Matrix& matrix) { return matrix ? matrix.bytes() : 0; }
+int64_t elements_of(const Matrix& matrix) { return matrix ? matrix.rows * matrix.cols : 0; }
+
+// Sum of size_of(matrix) over what one token meets in a layer: of the experts, those chosen.
+template <typename SizeOf>
+int64_t met_by_token(const TextConfig& text, const Layer& layer, const SizeOf& size_of) {
+  int64_t sum = 0;
+  for (const ops::Linear* linear :
+       {&layer.self_attn.q_proj, &layer.self_attn.k_proj, &layer.self_attn.v_proj,
+        &layer.self_attn.o_proj, &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj,
+        &layer.router.proj, &layer.per_layer_input_gate, &layer.per_layer_projection})
+    sum += size_of(linear->weight);
+  if (text.enable_moe_block)
+    sum += (size_of(layer.experts.gate_up_proj) + size_of(layer.experts.down_proj)) /
+           text.num_experts * text.top_k_experts;
+  return sum;
 }
 
 }  // namespace
@@ -181,20 +195,22 @@ int32_t Model::embedding_id(int32_t id) const {
 }
 
 uint64_t Model::bytes_per_token() const {
-  uint64_t bytes = bytes_of(weights_.lm_head) + bytes_of(weights_.per_layer_model_projection);
-  for (const Layer& layer : weights_.layers) {
-    for (const ops::Linear* linear :
-         {&layer.self_attn.q_proj, &layer.self_attn.k_proj, &layer.self_attn.v_proj,
-          &layer.self_attn.o_proj, &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj,
-          &layer.router.proj, &layer.per_layer_input_gate, &layer.per_layer_projection})
-      bytes += bytes_of(*linear);
-    if (config_.text.enable_moe_block)
-      bytes += static_cast<uint64_t>(layer.experts.gate_up_proj.bytes() +
-                                     layer.experts.down_proj.bytes()) /
-               static_cast<uint64_t>(config_.text.num_experts) *
-               static_cast<uint64_t>(config_.text.top_k_experts);
-  }
-  return bytes;
+  int64_t bytes =
+      bytes_of(weights_.lm_head.weight) + bytes_of(weights_.per_layer_model_projection.weight);
+  for (const Layer& layer : weights_.layers) bytes += met_by_token(config_.text, layer, bytes_of);
+  return static_cast<uint64_t>(bytes);
+}
+
+uint64_t Model::prompt_operations(int64_t tokens) const {
+  const int64_t shared = first_shared_layer(config_.text);
+  const int64_t per_layer =
+      elements_of(weights_.per_layer_model_projection.weight) / config_.text.num_hidden_layers;
+  int64_t every = 0;                                    // of every token
+  int64_t last = elements_of(weights_.lm_head.weight);  // of the last one
+  for (const Layer& layer : weights_.layers)
+    (layer.plan.index < shared ? every : last) +=
+        met_by_token(config_.text, layer, elements_of) + per_layer;
+  return 2 * static_cast<uint64_t>(tokens * every + last);
 }
 
 }  // namespace gemma4::model

@@ -51,6 +51,9 @@ class Model {
   // Bytes of weights that one generated token reads (the vocabulary head once, active experts
   // only).
   uint64_t bytes_per_token() const;
+  // Multiplications and additions of weights, two for each pair, for a prompt of which only the
+  // last token's logits are wanted. Attention is not in it.
+  uint64_t prompt_operations(int64_t tokens) const;
   const io::TensorStore& store() const { return store_; }
   const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 

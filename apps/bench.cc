@@ -312,7 +312,7 @@ Command add_bench(CLI::App& app) {
       ->delimiter(',')
       ->capture_default_str()
       ->check(whole_number(1, 4096));
-  command->add_option("-t,--threads", arguments->engine.threads, "Threads (default: one per CPU)")
+  command->add_option("-t,--threads", arguments->engine.threads, "Threads (default: one per core)")
       ->check(whole_number(1, 1024));
   command->add_option("-r,--repeats", arguments->repeats, "Runs of each test; the median counts")
       ->capture_default_str()

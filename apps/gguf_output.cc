@@ -40,7 +40,7 @@ class Converter {
   Converter(const WeightSource& source, io::GgufWriter& writer, int threads, uint64_t total_bytes)
       : source_(source),
         writer_(writer),
-        pool_(threads > 0 ? threads : ThreadPool::available_cpus()),
+        pool_(threads > 0 ? threads : ThreadPool::available_cores()),
         progress_("writing", total_bytes, Progress::Unit::kBytes) {}
 
   Status write(const Item& item) {

@@ -48,7 +48,7 @@ struct GgufOutput {
   bool keeps_file_type = false;  // general.file_type is in the metadata, if anywhere
   std::vector<model::GgufTensorEntry> tensors;
   std::vector<float> rope_divisors;
-  int threads = 0;  // 0: one per CPU
+  int threads = 0;  // 0: one per core
 };
 // Prints what was written. Interrupted or failed, nothing is left at the path.
 Status write_gguf(GgufOutput output, const WeightSource& source, WeightTypes types);

@@ -30,7 +30,7 @@ void add_device_argument(CLI::App& command, std::string& device) {
 }
 
 void add_threads_argument(CLI::App& command, int& threads) {
-  command.add_option("--threads", threads, "Threads (default: one per CPU)")
+  command.add_option("--threads", threads, "Threads (default: one per core)")
       ->check(whole_number(1, 1024));
 }
 

@@ -33,7 +33,7 @@ void add_threads_argument(CLI::App& command, int& threads);
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
 // kUnsupported for a device or type that this build does not have.
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
-// CPU, 0 = one per CPU. Errors: those of opening the device that was asked for by name.
+// CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
 Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, int num_threads);
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model);

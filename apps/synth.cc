@@ -72,7 +72,7 @@ Status write_tensors(const std::string& path,
                      const InterruptGuard& interrupt) {
   const uint64_t total = total_bytes(entries);
   Progress progress("writing", total, Progress::Unit::kBytes);
-  ThreadPool pool(threads > 0 ? threads : ThreadPool::available_cpus());
+  ThreadPool pool(threads > 0 ? threads : ThreadPool::available_cores());
   G4_ASSIGN_OR_RETURN(io::SafetensorsWriter writer, io::SafetensorsWriter::create(path, entries));
   std::vector<uint16_t> piece(kPiece);
   uint64_t done = 0;

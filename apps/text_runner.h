@@ -16,7 +16,7 @@ namespace gemma4::apps {
 
 class TextRunner {
  public:
-  // On the model's device, or else the CPU with `num_threads` (0 = one per CPU).
+  // On the model's device, or else the CPU with `num_threads` (0 = one per core).
   static Result<TextRunner> create(std::shared_ptr<const model::Model> model, int num_threads);
   TextRunner(std::shared_ptr<const model::Model> model, std::shared_ptr<kernels::Device> device);
 

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/check.h"
+#include "base/topology.h"
 
 namespace gemma4 {
 namespace {
@@ -32,18 +33,18 @@ void wait_while_equal(std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
-std::vector<int> allowed_cpus() {
+const CpuOrder& allowed_cpus() {
   // Read once: pinning the caller would otherwise shrink what a later pool sees.
-  static const std::vector<int> cpus = [] {
-    std::vector<int> result;
+  static const CpuOrder order = [] {
+    std::vector<int> allowed;
     cpu_set_t set;
     CPU_ZERO(&set);
     if (sched_getaffinity(0, sizeof set, &set) == 0)
       for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-        if (CPU_ISSET(cpu, &set)) result.push_back(cpu);
-    return result;
+        if (CPU_ISSET(cpu, &set)) allowed.push_back(cpu);
+    return order_cpus(allowed);
   }();
-  return cpus;
+  return order;
 }
 
 void pin(pthread_t thread, int cpu) {
@@ -55,13 +56,11 @@ void pin(pthread_t thread, int cpu) {
 
 }  // namespace
 
-int ThreadPool::available_cpus() {
-  return std::max<int>(1, static_cast<int>(allowed_cpus().size()));
-}
+int ThreadPool::available_cores() { return std::max(1, allowed_cpus().cores); }
 
 ThreadPool::ThreadPool(int num_threads, Pinning pinning) {
   G4_CHECK_LE(1, num_threads);
-  const std::vector<int> cpus = allowed_cpus();
+  const std::vector<int>& cpus = allowed_cpus().cpus;
   try {
     for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { worker_main(); });
   } catch (const std::system_error&) {

@@ -15,8 +15,9 @@ class ThreadPool {
   enum class Pinning { kNone, kOneCpuEach };
 
   // `num_threads` >= 1 counts the calling thread. With kOneCpuEach every thread, the caller
-  // included, is bound to one CPU of the process's set, if there are enough of them. Fewer threads
-  // than asked for when the system gives no more.
+  // included, is bound to one CPU of the process's set, if there are enough of them, and each to a
+  // core of its own as long as there are cores. Fewer threads than asked for when the system gives
+  // no more.
   explicit ThreadPool(int num_threads, Pinning pinning = Pinning::kNone);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -36,8 +37,8 @@ class ThreadPool {
          const_cast<void*>(static_cast<const void*>(&body))});
   }
 
-  // CPUs this process may use.
-  static int available_cpus();
+  // Physical cores this process may use: two hardware threads of one would share its vector units.
+  static int available_cores();
 
  private:
   struct Loop {

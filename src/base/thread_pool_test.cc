@@ -92,16 +92,16 @@ TEST(ThreadPool, PoolsStartAndStopWithoutWork) {
 }
 
 TEST(ThreadPool, PinningLeavesTheCpuCountOfTheProcess) {
-  const int before = ThreadPool::available_cpus();
+  const int before = ThreadPool::available_cores();
   EXPECT_GE(before, 1);
   std::thread([] {  // pinning binds the calling thread, so not this one
-    ThreadPool pool(ThreadPool::available_cpus(), ThreadPool::Pinning::kOneCpuEach);
+    ThreadPool pool(ThreadPool::available_cores(), ThreadPool::Pinning::kOneCpuEach);
     std::atomic<int64_t> sum{0};
     pool.parallel_for(1000, 1, [&](int64_t begin, int64_t) { sum.fetch_add(begin); });
     EXPECT_EQ(sum.load(), 499500);
   })
       .join();
-  EXPECT_EQ(ThreadPool::available_cpus(), before);
+  EXPECT_EQ(ThreadPool::available_cores(), before);
 }
 
 TEST(ThreadPoolDeathTest, NoThreadsIsABug) { EXPECT_DEATH(ThreadPool(0), "internal error"); }

@@ -12,7 +12,7 @@
 namespace gemma4::kernels {
 
 struct CpuOptions {
-  int num_threads = 0;  // 0 = one per CPU
+  int num_threads = 0;  // 0 = one per core
   ThreadPool::Pinning pinning = ThreadPool::Pinning::kNone;
 };
 

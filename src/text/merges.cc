@@ -54,7 +54,7 @@ Result<MergeTable> MergeTable::build(const Vocabulary& vocabulary,
     return Error{ErrorCode::kInvalidData,
                  str_cat("there are ", parts.size(), " merges, expected at most ", kMaxMerges)};
   const bool large = parts.size() > kResolveGrain;
-  ThreadPool pool(large ? std::min(ThreadPool::available_cpus(), 4) : 1);
+  ThreadPool pool(large ? std::min(ThreadPool::available_cores(), 4) : 1);
   std::vector<Triple> triples(parts.size());
   std::atomic<size_t> first_bad{parts.size()};
   pool.parallel_for(

@@ -8,6 +8,7 @@
 
 #include "base/huge_pages.h"
 #include "base/strings.h"
+#include "base/topology.h"
 #include "kernels/packed.h"
 #include "kernels/registry.h"
 
@@ -18,7 +19,7 @@ class CpuDevice : public Device {
  public:
   CpuDevice(const Table& table, const CpuOptions& options)
       : table_(table),
-        pool_(options.num_threads > 0 ? options.num_threads : ThreadPool::available_cpus(),
+        pool_(options.num_threads > 0 ? options.num_threads : ThreadPool::available_cores(),
               options.pinning) {}
 
   std::string name() const override {
@@ -55,9 +56,13 @@ class CpuDevice : public Device {
   Status finish() override { return {}; }
 
  private:
-  // Large blocks come from the system as untouched pages: memory is used as it is written.
+  // Large blocks come from the system as untouched pages: memory is used as it is written. Every
+  // thread reads all of them, wherever it runs.
   std::byte* allocate_bytes(size_t bytes) override {
-    return static_cast<std::byte*>(allocate_pages(bytes));
+    constexpr size_t kLarge = size_t{1} << 25;
+    void* memory = allocate_pages(bytes);
+    if (memory != nullptr && bytes >= kLarge) interleave_over_nodes(memory, bytes);
+    return static_cast<std::byte*>(memory);
   }
   void free(std::byte* memory) override { std::free(memory); }
 

@@ -131,12 +131,24 @@ HWY_INLINE void prefetch_ahead(const typename Format::Block* group, int64_t b) {
   for (int64_t i = 0; i < kBytes; i += 64) hwy::Prefetch(at + i);
 }
 
-// acc[t · acc_stride + n] += Σ_b x[token + t] · w[n] over sub-blocks [begin, end) of the columns,
+// Where the sums over some of the columns go, and what they begin with: [tokens, rows].
+struct Sums {
+  const float* from;  // null: zeros
+  int64_t from_stride;
+  float* to;  // may be `from`
+  int64_t to_stride;
+
+  Sums behind(int64_t tokens) const {
+    return {from == nullptr ? nullptr : from + tokens * from_stride, from_stride,
+            to + tokens * to_stride, to_stride};
+  }
+};
+
+// sums[t, n] = from[t, n] + Σ_b x[token + t] · w[n] over sub-blocks [begin, end) of the columns,
 // for kTokens tokens and kVectors vectors of rows. Sub-block `begin` of x meets the first of w.
 template <class Format, int kTokens, int kVectors>
 HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t begin, int64_t end,
-                               Groups<Format> w, float* HWY_RESTRICT acc, int64_t acc_stride,
-                               ReadAhead& ahead) {
+                               Groups<Format> w, const Sums& sums, ReadAhead& ahead) {
   constexpr int kParts = Format::kParts;
   constexpr size_t kWords = 8 / kParts;
   const ScaleTag d;
@@ -148,17 +160,20 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
   const auto lane_of = [](int n) {
     return static_cast<size_t>(n) * kLanes % static_cast<size_t>(kPackedRows);
   };
-  const auto at = [&](int t, int n) {
-    return acc + t * acc_stride + static_cast<int64_t>(static_cast<size_t>(n) * kLanes);
-  };
+  const auto row_of = [](int n) { return static_cast<int64_t>(static_cast<size_t>(n) * kLanes); };
 
   ScaleVec total[kTokens][kVectors];
   for (int t = 0; t < kTokens; ++t)
-    for (int n = 0; n < kVectors; ++n) total[t][n] = hn::LoadU(d, at(t, n));
+    for (int n = 0; n < kVectors; ++n)
+      total[t][n] = sums.from == nullptr
+                        ? hn::Zero(d)
+                        : hn::LoadU(d, sums.from + t * sums.from_stride + row_of(n));
   const QuantisedBlock* rows = x.data.data() + token * x.blocks;
   for (int64_t b = begin; b < end; ++b) {
     ahead.step();
-    if constexpr (!Format::kOpen)
+    if constexpr (Format::kOpen)  // the next tokens, each a stream too short to be foreseen
+      for (int t = 0; t < kTokens; ++t) hwy::Prefetch(rows + (t + kTokens) * x.blocks + b);
+    else
       for (int n = 0; n < kVectors; n += kGroupVectors) prefetch_ahead<Format>(group_of(n), b);
     for (int part = 0; part < kParts; ++part) {
       IntVec dot[kTokens][kVectors];
@@ -200,7 +215,8 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
     }
   }
   for (int t = 0; t < kTokens; ++t)
-    for (int n = 0; n < kVectors; ++n) hn::StoreU(total[t][n], d, at(t, n));
+    for (int n = 0; n < kVectors; ++n)
+      hn::StoreU(total[t][n], d, sums.to + t * sums.to_stride + row_of(n));
 }
 
 // Tiles of tokens, the largest first: as many as the registers hold.
@@ -212,17 +228,16 @@ constexpr int kQuantisedTokens = 2;
 constexpr int kQuantisedTokens = 1;
 #endif
 
-// quantised_tile for tokens [first, first + tokens); acc begins with token `first`.
+// quantised_tile for tokens [first, first + tokens); sums begin with token `first`.
 template <class Format, int kVectors>
 HWY_NOINLINE void quantised_tokens(const QuantisedRows& x, int64_t first, int64_t tokens,
-                                   int64_t begin, int64_t end, Groups<Format> w, float* acc,
-                                   int64_t acc_stride, ReadAhead ahead) {
+                                   int64_t begin, int64_t end, Groups<Format> w, const Sums& sums,
+                                   ReadAhead ahead) {
   int64_t t = 0;
   const auto tile = [&](auto count) HWY_ATTR {
     constexpr int kTokens = decltype(count)::value;
     for (; t + kTokens <= tokens; t += kTokens)
-      quantised_tile<Format, kTokens, kVectors>(x, first + t, begin, end, w, acc + t * acc_stride,
-                                                acc_stride, ahead);
+      quantised_tile<Format, kTokens, kVectors>(x, first + t, begin, end, w, sums.behind(t), ahead);
   };
   tile(std::integral_constant<int, kQuantisedTokens>());
   if constexpr (kQuantisedTokens > 4) tile(std::integral_constant<int, 4>());
@@ -230,28 +245,26 @@ HWY_NOINLINE void quantised_tokens(const QuantisedRows& x, int64_t first, int64_
   tile(std::integral_constant<int, 1>());
 }
 
-// A few tokens: straight from the packed blocks, `out` is the accumulator.
+// A few tokens: straight from the packed blocks.
 template <class Format>
 void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
                    const typename Format::Block* blocks, int64_t groups, float* out,
                    int64_t out_stride) {
   const int64_t stride = x.blocks / Format::kSubBlocks;
-  for (int64_t t = 0; t < tokens; ++t)
-    std::fill(out + t * out_stride, out + t * out_stride + groups * kPackedRows, 0.0f);
   int64_t g = 0;
   const auto run = [&](auto count) HWY_ATTR {
     constexpr int64_t kCount = decltype(count)::value;
     for (; g + kCount <= groups; g += kCount)
       quantised_tokens<Format, kCount * kGroupVectors>(
-          x, first, tokens, 0, x.blocks, {blocks + g * stride, stride}, out + g * kPackedRows,
-          out_stride, ReadAhead());
+          x, first, tokens, 0, x.blocks, {blocks + g * stride, stride},
+          {nullptr, 0, out + g * kPackedRows, out_stride}, ReadAhead());
   };
   if constexpr (kGroupVectors == 1) run(std::integral_constant<int64_t, 2>());
   run(std::integral_constant<int64_t, 1>());
 }
 
 // Many tokens: some columns of two groups of rows are taken apart into the first-level cache, then
-// meet all tokens.
+// meet all tokens. Sums that are not complete stay close together, out of reach of the rows' pages.
 template <class Format>
 void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
                     const typename Format::Block* blocks, int64_t groups, float* out,
@@ -268,7 +281,6 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
   sums.resize(static_cast<size_t>(tokens * kWidth));
   for (int64_t g = 0; g < groups; g += kGroups) {
     const int64_t count = std::min(kGroups, groups - g);
-    std::fill(sums.begin(), sums.end(), 0.0f);
     for (int64_t begin = 0; begin < x.blocks; begin += kBlocks) {
       const int64_t end = std::min(begin + kBlocks, x.blocks);
       for (int64_t i = 0; i < count; ++i)
@@ -287,16 +299,17 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
                           next_group < groups ? next_blocks * kBytes : 0, tiles * (end - begin));
       }
       const Groups<Open> w{open.data(), kBlocks};
+      Sums part{begin == 0 ? nullptr : sums.data(), kWidth, sums.data(), kWidth};
+      if (end == x.blocks) {
+        part.to = out + g * kPackedRows;
+        part.to_stride = out_stride;
+      }
       if (count == kGroups)
-        quantised_tokens<Open, kGroups * kGroupVectors>(x, first, tokens, begin, end, w,
-                                                        sums.data(), kWidth, ahead);
+        quantised_tokens<Open, kGroups * kGroupVectors>(x, first, tokens, begin, end, w, part,
+                                                        ahead);
       else
-        quantised_tokens<Open, kGroupVectors>(x, first, tokens, begin, end, w, sums.data(), kWidth,
-                                              ahead);
+        quantised_tokens<Open, kGroupVectors>(x, first, tokens, begin, end, w, part, ahead);
     }
-    for (int64_t t = 0; t < tokens; ++t)
-      std::memcpy(out + t * out_stride + g * kPackedRows, sums.data() + t * kWidth,
-                  static_cast<size_t>(count * kPackedRows) * sizeof(float));
   }
 }
 

@@ -4,19 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 
 #include "base/strings.h"
 #include "quant/quantize.h"
 
 namespace gemma4::apps {
 namespace {
-
-std::string lower_case(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
 
 std::vector<DType> writable_types() {
   std::vector<DType> types;

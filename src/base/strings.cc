@@ -28,6 +28,13 @@ std::string with_thousands(uint64_t value) {
   return digits;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
 std::string quote(std::string_view text, size_t max_bytes) {
   std::string out = "\"";
   const bool cut = text.size() > max_bytes;

@@ -41,6 +41,9 @@ std::string human_bytes(uint64_t bytes);
 // 262144 -> "262,144".
 std::string with_thousands(uint64_t value);
 
+// ASCII letters only: "Q8_0" -> "q8_0".
+std::string lower_case(std::string_view text);
+
 // Shortens `text` to `max_bytes` for use in an error message, escapes control characters.
 std::string quote(std::string_view text, size_t max_bytes = 60);
 

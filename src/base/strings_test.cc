@@ -44,6 +44,10 @@ TEST(Strings, ThousandsAreSeparated) {
   EXPECT_EQ(with_thousands(1234567), "1,234,567");
 }
 
+TEST(Strings, LowerCaseChangesAsciiLettersOnly) {
+  EXPECT_EQ(lower_case("BF16 Q8_0 [AZ@] \xc3\x84"), "bf16 q8_0 [az@] \xc3\x84");
+}
+
 TEST(Strings, QuoteEscapesControlCharactersAndCutsLongText) {
   EXPECT_EQ(quote("a\nb\x7f"), "\"a\\x0ab\\x7f\"");
   EXPECT_EQ(quote(std::string_view("\0", 1)), "\"\\x00\"");

@@ -55,6 +55,10 @@ class Model {
   // last token's logits are wanted. Attention is not in it.
   uint64_t prompt_operations(int64_t tokens) const;
   const io::TensorStore& store() const { return store_; }
+  // Gives back the pages of tables that are only looked up, row by row; what is touched again comes
+  // from the page cache. A look-up brings in the pages around its row too: after some thousand
+  // tokens they would be a good part of the file.
+  void forget_tables() const;
   const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 
  private:

@@ -10,6 +10,8 @@
 #include "kernels/reference/fused.h"
 #include "kernels/registry.h"
 #include "quant/dequantize.h"
+#include "quant/nearest_q8_0.h"
+#include "quant/quantize.h"
 
 namespace gemma4::kernels {
 namespace {
@@ -99,20 +101,36 @@ void rope(Queue, const RopeArgs& a) {
     }
 }
 
-int64_t cache_offset(const KvLayer& cache, int64_t slot, int64_t head) {
-  const int64_t block = slot / cache.block_tokens;
-  const int64_t offset = slot % cache.block_tokens;
-  return ((block * cache.heads + head) * cache.block_tokens + offset) * cache.head_dim;
+// The row of (slot, head): here each part of a block is block_tokens rows, one after the other.
+std::byte* cached_row(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head) {
+  const int64_t part = slot / cache.block_tokens * cache.heads + head;
+  return static_cast<std::byte*>(k_or_v) + part * cache.part_bytes() +
+         slot % cache.block_tokens * row_bytes(cache.dtype, cache.head_dim);
+}
+
+std::vector<float> read_cache(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head) {
+  std::vector<float> row(static_cast<size_t>(cache.head_dim));
+  quant::dequantize_row(cache.dtype, cached_row(cache, k_or_v, slot, head), cache.head_dim,
+                        row.data());
+  return row;
+}
+
+void write_cache(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head, const float* row) {
+  std::byte* out = cached_row(cache, k_or_v, slot, head);
+  if (cache.dtype != DType::kQ8_0)
+    return quant::quantize_row(cache.dtype, row, cache.head_dim, nullptr, out);
+  for (int64_t i = 0; i < cache.head_dim; i += quant::kSmallBlock) {
+    const quant::BlockQ8_0 block = quant::nearest_q8_0(row + i);
+    std::memcpy(out + row_bytes(cache.dtype, i), &block, sizeof block);
+  }
 }
 
 void store_kv(Queue, const StoreKvArgs& a) {
-  const auto bytes = static_cast<size_t>(a.cache.head_dim) * sizeof(float);
   for (int64_t t = 0; t < a.tokens; ++t)
     for (int64_t h = 0; h < a.cache.heads; ++h) {
       const int64_t from = (t * a.cache.heads + h) * a.cache.head_dim;
-      const int64_t to = cache_offset(a.cache, a.slots[t], h);
-      std::memcpy(a.cache.k + to, a.k + from, bytes);
-      std::memcpy(a.cache.v + to, a.v + from, bytes);
+      write_cache(a.cache, a.cache.k, a.slots[t], h, a.k + from);
+      write_cache(a.cache, a.cache.v, a.slots[t], h, a.v + from);
     }
 }
 
@@ -133,9 +151,9 @@ void attention(Queue, const AttentionArgs& a) {
       float* out = a.out + (t * a.q_heads + h) * dim;
       scores.clear();
       for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
-        const float* k = a.cache.k + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
+        const std::vector<float> k = read_cache(a.cache, a.cache.k, slot_of(j), h / heads_per_kv);
         double score = 0;
-        for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * k[i];
+        for (size_t i = 0; i < k.size(); ++i) score += static_cast<double>(q[i]) * k[i];
         scores.push_back(score);
       }
       const double max = *std::max_element(scores.begin(), scores.end());
@@ -143,8 +161,8 @@ void attention(Queue, const AttentionArgs& a) {
       std::fill(sum.begin(), sum.end(), 0.0);
       for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
         const double weight = std::exp(scores[static_cast<size_t>(j - a.key_begin[t])] - max);
-        const float* v = a.cache.v + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
-        for (int64_t i = 0; i < dim; ++i) sum[static_cast<size_t>(i)] += weight * v[i];
+        const std::vector<float> v = read_cache(a.cache, a.cache.v, slot_of(j), h / heads_per_kv);
+        for (size_t i = 0; i < v.size(); ++i) sum[i] += weight * v[i];
         total += weight;
       }
       for (int64_t i = 0; i < dim; ++i)
@@ -234,6 +252,7 @@ const Table& reference_table() {
   static constexpr Table kTable{
       .name = "reference",
       .reads_blocks = true,
+      .narrow_kv = true,
       .embed = embed,
       .combine_per_layer = combine_per_layer,
       .rms_norm = rms_norm,

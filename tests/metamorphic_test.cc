@@ -113,11 +113,11 @@ TEST_P(Metamorphic, EveryKernelTableAgreesWithTheReference) {
   };
   const auto expected = answer(kernels::reference_table(), kv_type());
   // Other orders of addition: float32 noise, which the layers amplify to a few 1e-5. With narrow
-  // keys and values it also takes some of them to the next number of their type, far fewer than
-  // rounding to the type has moved.
+  // keys and values it also takes some of them to the next number of their type. The layers amplify
+  // that as they do the rounding of all of them, which must stay much the larger.
   double bound = 1e-4;
   if (kv_type() != DType::kF32)
-    bound = 0.25 * relative_error(expected, answer(kernels::reference_table(), DType::kF32));
+    bound = 0.5 * relative_error(expected, answer(kernels::reference_table(), DType::kF32));
   for (const kernels::Table& table : kernels::all_cpu_tables())
     EXPECT_LT(relative_error(answer(table, kv_type()), expected), bound) << table.name;
 }

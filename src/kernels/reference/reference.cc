@@ -108,13 +108,6 @@ std::byte* cached_row(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t 
          slot % cache.block_tokens * row_bytes(cache.dtype, cache.head_dim);
 }
 
-std::vector<float> read_cache(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head) {
-  std::vector<float> row(static_cast<size_t>(cache.head_dim));
-  quant::dequantize_row(cache.dtype, cached_row(cache, k_or_v, slot, head), cache.head_dim,
-                        row.data());
-  return row;
-}
-
 void write_cache(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head, const float* row) {
   std::byte* out = cached_row(cache, k_or_v, slot, head);
   if (cache.dtype != DType::kQ8_0)
@@ -134,41 +127,53 @@ void store_kv(Queue, const StoreKvArgs& a) {
     }
 }
 
+// K or V of one head at the positions that row t sees: [keys, Dh]
+std::vector<float> visible_rows(const AttentionArgs& a, void* k_or_v, int64_t t, int64_t head) {
+  const int64_t dim = a.cache.head_dim;
+  const int64_t first_block = a.table_first[a.sequence[t]];
+  const int32_t* blocks = a.block_table + a.table_offset[a.sequence[t]];
+  std::vector<float> rows(static_cast<size_t>((a.key_end[t] - a.key_begin[t]) * dim));
+  for (int64_t position = a.key_begin[t]; position < a.key_end[t]; ++position) {
+    const int64_t block = blocks[position / a.cache.block_tokens - first_block];
+    const int64_t slot = block * a.cache.block_tokens + position % a.cache.block_tokens;
+    quant::dequantize_row(a.cache.dtype, cached_row(a.cache, k_or_v, slot, head), dim,
+                          rows.data() + (position - a.key_begin[t]) * dim);
+  }
+  return rows;
+}
+
+// out [Dh] of one query [Dh] over keys and values [keys, Dh]
+void attend(float* out, const float* q, const std::vector<float>& keys,
+            const std::vector<float>& values, int64_t dim) {
+  std::vector<double> weights;
+  for (const float* key = keys.data(); key < keys.data() + keys.size(); key += dim) {
+    double score = 0;
+    for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * key[i];
+    weights.push_back(score);
+  }
+  const double max = *std::max_element(weights.begin(), weights.end());
+  double total = 0;
+  std::vector<double> sum(static_cast<size_t>(dim));
+  const float* value = values.data();
+  for (const double score : weights) {
+    const double weight = std::exp(score - max);
+    for (double& x : sum) x += weight * *value++;
+    total += weight;
+  }
+  for (size_t i = 0; i < sum.size(); ++i) out[i] = static_cast<float>(sum[i] / total);
+}
+
 void attention(Queue, const AttentionArgs& a) {
   const int64_t dim = a.cache.head_dim;
-  const int64_t heads_per_kv = a.q_heads / a.cache.heads;
-  std::vector<double> scores;
-  std::vector<double> sum(static_cast<size_t>(dim));
-  for (int64_t t = 0; t < a.tokens; ++t) {
-    const int64_t first_block = a.table_first[a.sequence[t]];
-    const int32_t* blocks = a.block_table + a.table_offset[a.sequence[t]];
-    const auto slot_of = [&](int64_t position) {
-      const int64_t block = blocks[position / a.cache.block_tokens - first_block];
-      return block * a.cache.block_tokens + position % a.cache.block_tokens;
-    };
-    for (int64_t h = 0; h < a.q_heads; ++h) {
-      const float* q = a.q + (t * a.q_heads + h) * dim;
-      float* out = a.out + (t * a.q_heads + h) * dim;
-      scores.clear();
-      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
-        const std::vector<float> k = read_cache(a.cache, a.cache.k, slot_of(j), h / heads_per_kv);
-        double score = 0;
-        for (size_t i = 0; i < k.size(); ++i) score += static_cast<double>(q[i]) * k[i];
-        scores.push_back(score);
-      }
-      const double max = *std::max_element(scores.begin(), scores.end());
-      double total = 0;
-      std::fill(sum.begin(), sum.end(), 0.0);
-      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
-        const double weight = std::exp(scores[static_cast<size_t>(j - a.key_begin[t])] - max);
-        const std::vector<float> v = read_cache(a.cache, a.cache.v, slot_of(j), h / heads_per_kv);
-        for (size_t i = 0; i < v.size(); ++i) sum[i] += weight * v[i];
-        total += weight;
-      }
-      for (int64_t i = 0; i < dim; ++i)
-        out[i] = static_cast<float>(sum[static_cast<size_t>(i)] / total);
+  const int64_t group = a.q_heads / a.cache.heads;
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t kv_head = 0; kv_head < a.cache.heads; ++kv_head) {
+      const std::vector<float> keys = visible_rows(a, a.cache.k, t, kv_head);
+      const std::vector<float> values = visible_rows(a, a.cache.v, t, kv_head);
+      for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h)
+        attend(a.out + (t * a.q_heads + h) * dim, a.q + (t * a.q_heads + h) * dim, keys, values,
+               dim);
     }
-  }
 }
 
 void gated_gelu(Queue, const GatedGeluArgs& a) {

@@ -146,14 +146,15 @@ class Bench {
   double bytes_per_step(const Row& row) const {
     const model::TextConfig& text = model_->config().text;
     double bytes = static_cast<double>(model_->bytes_per_token());
+    const DType kv_type = engine_->options().kv_type;
     // Every layer reads its own or its donor's keys and values.
     for (const auto& plan : model::plan_layers(text)) {
       const double seen = static_cast<double>(row.depth) + static_cast<double>(row.tokens) / 2;
       const double keys = plan.kind == model::AttentionKind::kSliding
                               ? std::min(seen, static_cast<double>(text.sliding_window))
                               : seen;
-      bytes += 2 * sizeof(float) * keys *
-               static_cast<double>(plan.num_kv_heads * plan.head_dim * row.batch);
+      const int64_t row_of_keys = plan.num_kv_heads * row_bytes(kv_type, plan.head_dim);
+      bytes += 2 * keys * static_cast<double>(row_of_keys * row.batch);
     }
     return bytes;
   }
@@ -207,6 +208,7 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
   const nlohmann::ordered_json json = {{"model", arguments.model},
                                        {"kernels", engine.device().table().name},
                                        {"threads", engine.device().num_threads()},
+                                       {"kv_type", arguments.engine.kv_type},
                                        {"read_bandwidth_bytes_per_second", bandwidth},
                                        {"rows", list}};
   write_json(json);
@@ -284,6 +286,7 @@ Command add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(whole_number(1, 1000));
   add_device_argument(*command, arguments->engine.device);
+  add_kv_type_argument(*command, arguments->engine.kv_type);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };
 }

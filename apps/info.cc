@@ -23,6 +23,7 @@ namespace {
 struct Arguments {
   std::string model;
   int64_t context = 0;
+  std::string kv_type = "f32";
   bool json = false;
 };
 
@@ -37,6 +38,7 @@ struct Facts {
   std::string model_type;
   const model::TextConfig* text = nullptr;
   int64_t context = 0;
+  DType kv_type = DType::kF32;
   int64_t full_layers = 0;
   int64_t sliding_layers = 0;
   uint64_t sliding_kv_bytes = 0;
@@ -47,9 +49,10 @@ struct Facts {
   std::map<std::string, TypeTotal> by_type;
 };
 
-Facts collect(const std::string& path, const model::Model& model, int64_t context) {
+Facts collect(const std::string& path, const model::Model& model, int64_t context, DType kv_type) {
   const model::Config& config = model.config();
-  Facts facts{.path = path, .model_type = config.model_type, .text = &config.text};
+  Facts facts{
+      .path = path, .model_type = config.model_type, .text = &config.text, .kv_type = kv_type};
   facts.context =
       context > 0 ? context : std::min<int64_t>(8192, config.text.max_position_embeddings);
   for (const auto& plan : model::plan_layers(config.text))
@@ -58,7 +61,7 @@ Facts collect(const std::string& path, const model::Model& model, int64_t contex
                                                     engine::EngineOptions().chunk_tokens);
   const auto kv_bytes = [&](model::AttentionKind kind) {
     return static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))] *
-                                 model::KvCache::block_bytes(config.text, kind));
+                                 model::KvCache::block_bytes(config.text, kind, kv_type));
   };
   facts.sliding_kv_bytes = kv_bytes(model::AttentionKind::kSliding);
   facts.full_kv_bytes = kv_bytes(model::AttentionKind::kFull);
@@ -109,9 +112,10 @@ void print_text(const Facts& f, const model::Model& model) {
   line("context",
        str_cat(with_thousands(static_cast<uint64_t>(f.context)), " tokens (the model takes up to ",
                with_thousands(static_cast<uint64_t>(t.max_position_embeddings)), ")"));
-  line("cache at this context", str_cat(human_bytes(f.sliding_kv_bytes + f.full_kv_bytes),
-                                        " in float32 (", human_bytes(f.sliding_kv_bytes),
-                                        " sliding, ", human_bytes(f.full_kv_bytes), " full)"));
+  line("cache at this context",
+       str_cat(human_bytes(f.sliding_kv_bytes + f.full_kv_bytes), " in ",
+               lower_case(name_of(f.kv_type)), " (", human_bytes(f.sliding_kv_bytes), " sliding, ",
+               human_bytes(f.full_kv_bytes), " full)"));
   const std::string towers = str_cat(f.vision ? "vision " : "", f.audio ? "audio " : "");
   if (!towers.empty()) line("towers", str_cat(towers, "(present, not used yet)"));
   if (f.ignored_tensors > 0)
@@ -145,6 +149,7 @@ void print_json(const Facts& f, const model::Model& model) {
       {"num_experts", t.num_experts},
       {"max_position_embeddings", t.max_position_embeddings},
       {"context", f.context},
+      {"kv_type", lower_case(name_of(f.kv_type))},
       {"sliding_kv_bytes", f.sliding_kv_bytes},
       {"full_kv_bytes", f.full_kv_bytes},
       {"unused_tensors", f.ignored_tensors}};
@@ -159,7 +164,9 @@ Status run(const Arguments& arguments) {
     return Error{
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
-  const Facts facts = collect(path, model, arguments.context);
+  const DType kv_type = kv_type_of(arguments.kv_type);
+  G4_RETURN_IF_ERROR(model::KvCache::check_type(model.config().text, kv_type));
+  const Facts facts = collect(path, model, arguments.context, kv_type);
   arguments.json ? print_json(facts, model) : print_text(facts, model);
   return {};
 }
@@ -172,6 +179,7 @@ Command add_info(CLI::App& app) {
   add_model_argument(*command, arguments->model);
   command->add_option("--ctx", arguments->context, "Context to plan for, in tokens")
       ->check(whole_number(1));
+  add_kv_type_argument(*command, arguments->kv_type);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };
 }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "apps/option_checks.h"
+#include "base/check.h"
 #include "base/strings.h"
 
 namespace gemma4::apps {
@@ -34,6 +35,21 @@ void add_threads_argument(CLI::App& command, int& threads) {
       ->check(whole_number(1, 1024));
 }
 
+void add_kv_type_argument(CLI::App& command, std::string& kv_type) {
+  std::vector<std::string> names;
+  for (const DType type : kernels::kKvTypes) names.push_back(lower_case(name_of(type)));
+  command.add_option("--kv-type", kv_type, "Type of the key/value cache: f32, f16, bf16 or q8_0")
+      ->capture_default_str()
+      ->check(one_of(std::move(names)));
+}
+
+DType kv_type_of(const std::string& name) {
+  const auto* const found = std::ranges::find_if(
+      kernels::kKvTypes, [&](DType type) { return lower_case(name_of(type)) == name; });
+  G4_CHECK(found != std::end(kernels::kKvTypes));
+  return *found;
+}
+
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
   add_device_argument(command, arguments.device);
   add_threads_argument(command, arguments.threads);
@@ -42,8 +58,7 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
                   "Context in tokens, prompt and answer together (default: 8192, or what the model "
                   "takes)")
       ->check(whole_number(2));
-  command.add_option("--kv-type", arguments.kv_type, "Type of the key/value cache: f32")
-      ->capture_default_str();
+  add_kv_type_argument(command, arguments.kv_type);
   command.add_flag("--verbose", arguments.verbose, "Say what is going on, on stderr");
 }
 
@@ -59,17 +74,13 @@ Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, 
 
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model) {
-  if (arguments.kv_type != "f32")
-    return Error{
-        ErrorCode::kUnsupported,
-        str_cat("--kv-type ", arguments.kv_type, ": this build keeps keys and values in f32 only")};
   constexpr int64_t kDefaultContext = 8192;
   const int64_t limit = model.config().text.max_position_embeddings;
   if (arguments.context > limit)
     return Error{
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
-  engine::EngineOptions options;
+  engine::EngineOptions options{.kv_type = kv_type_of(arguments.kv_type)};
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
   return options;

@@ -30,8 +30,10 @@ struct EngineArguments {
 };
 void add_device_argument(CLI::App& command, std::string& device);
 void add_threads_argument(CLI::App& command, int& threads);
+void add_kv_type_argument(CLI::App& command, std::string& kv_type);
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
-// kUnsupported for a device or type that this build does not have.
+// The type that --kv-type names; the option takes no other names.
+DType kv_type_of(const std::string& name);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per CPU. Errors: those of opening the device that was asked for by name.
 Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, int num_threads);

@@ -7,17 +7,18 @@
 
 namespace gemma4::apps {
 
-Result<TextRunner> TextRunner::create(std::shared_ptr<const model::Model> model, int num_threads) {
+Result<TextRunner> TextRunner::create(std::shared_ptr<const model::Model> model, int num_threads,
+                                      DType kv_type) {
   std::shared_ptr<kernels::Device> device = model->device();
   if (device == nullptr) {
     G4_ASSIGN_OR_RETURN(device, kernels::open_cpu_device({.num_threads = num_threads}));
   }
-  return TextRunner(std::move(model), std::move(device));
+  return TextRunner(std::move(model), std::move(device), kv_type);
 }
 
 TextRunner::TextRunner(std::shared_ptr<const model::Model> model,
-                       std::shared_ptr<kernels::Device> device)
-    : model_(std::move(model)), device_(std::move(device)) {}
+                       std::shared_ptr<kernels::Device> device, DType kv_type)
+    : model_(std::move(model)), device_(std::move(device)), kv_type_(kv_type) {}
 
 Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                               std::span<const int32_t> positions, int64_t chunk,
@@ -27,7 +28,7 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
   const auto blocks = model::KvCache::blocks_needed(text, count, chunk);
-  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(text, blocks, *device_));
+  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(text, blocks, kv_type_, *device_));
   const auto most_logits = std::min<int64_t>(chunk, static_cast<int64_t>(positions.size()));
   const size_t workspace_bytes = model::workspace_bytes(*model_, chunk, most_logits, options);
   G4_ASSIGN_OR_RETURN(const auto workspace, device_->allocate(workspace_bytes));

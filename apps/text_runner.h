@@ -16,12 +16,15 @@ namespace gemma4::apps {
 
 class TextRunner {
  public:
-  // On the model's device, or else the CPU with `num_threads` (0 = one per CPU).
-  static Result<TextRunner> create(std::shared_ptr<const model::Model> model, int num_threads);
-  TextRunner(std::shared_ptr<const model::Model> model, std::shared_ptr<kernels::Device> device);
+  // On the model's device, or else the CPU with `num_threads` (0 = one per CPU). Keys and values
+  // are kept as `kv_type`, one of kernels::kKvTypes.
+  static Result<TextRunner> create(std::shared_ptr<const model::Model> model, int num_threads,
+                                   DType kv_type = DType::kF32);
+  TextRunner(std::shared_ptr<const model::Model> model, std::shared_ptr<kernels::Device> device,
+             DType kv_type = DType::kF32);
 
   // Feeds `ids` from position 0 in chunks of at most `chunk` tokens and returns the logits
-  // [positions, V] at `positions` (rising). Errors: those of the device.
+  // [positions, V] at `positions` (rising). Errors: those of the cache and the device.
   Result<std::vector<float>> logits(std::span<const int32_t> ids,
                                     std::span<const int32_t> positions, int64_t chunk,
                                     const model::ForwardOptions& options = {},
@@ -33,6 +36,7 @@ class TextRunner {
  private:
   std::shared_ptr<const model::Model> model_;
   std::shared_ptr<kernels::Device> device_;
+  DType kv_type_;
 };
 
 }  // namespace gemma4::apps

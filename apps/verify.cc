@@ -29,6 +29,7 @@ struct Arguments {
   std::string chat_cases;
   std::string tool_cases;
   std::string device = "auto";
+  std::string kv_type = "f32";
   VerifyOptions options;
   bool json = false;
 };
@@ -68,6 +69,8 @@ void print_json(const std::vector<KeyResult>& results) {
 }
 
 Result<bool> verify_model(const Arguments& arguments) {
+  VerifyOptions options = arguments.options;
+  options.kv_type = kv_type_of(arguments.kv_type);
   G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
   if (arguments.golden.empty() && io::is_gguf_path(path))
     return Error{ErrorCode::kInvalidArgument,
@@ -82,7 +85,7 @@ Result<bool> verify_model(const Arguments& arguments) {
                  golden_path + ": no such golden file; name one with --golden"};
   G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
-  G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, arguments.options));
+  G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, options));
   int64_t passed = 0;
   for (const KeyResult& result : results) passed += result.passed() ? 1 : 0;
   if (arguments.json) {
@@ -165,6 +168,7 @@ Command add_verify(CLI::App& app) {
       ->capture_default_str()
       ->check(number("above 0", [](double v) { return v > 0; }));
   add_device_argument(*command, arguments->device);
+  add_kv_type_argument(*command, arguments->kv_type);
   add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =
       command->add_option("--tokenizer", arguments->tokenizer,

@@ -263,7 +263,7 @@ Result<std::vector<KeyResult>> verify_golden(std::shared_ptr<const model::Model>
                                              const TensorStore& golden,
                                              const VerifyOptions& options) {
   G4_ASSIGN_OR_RETURN(const TextRunner runner,
-                      TextRunner::create(std::move(model), options.num_threads));
+                      TextRunner::create(std::move(model), options.num_threads, options.kv_type));
   std::vector<KeyResult> results = Verifier(runner, golden, options).run();
   if (results.empty())
     return Error{ErrorCode::kNotFound,

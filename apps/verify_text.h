@@ -24,6 +24,7 @@ struct VerifyOptions {
   std::string keys = "*";  // glob over key names
   double tolerance = 1e-3;
   int num_threads = 0;
+  DType kv_type = DType::kF32;  // of the cache
 };
 
 // Recomputes every key of `golden` that matches; keys that only name inputs are not results. Keys

@@ -19,7 +19,8 @@ inline void run(const model::Model& loaded) {
   constexpr int64_t kTokens = 3;
   static const auto device =
       kernels::make_cpu_device(kernels::all_cpu_tables().front(), {.num_threads = 1});
-  auto cache = KvCache::create(text, KvCache::blocks_needed(text, kTokens, kTokens), *device);
+  auto cache =
+      KvCache::create(text, KvCache::blocks_needed(text, kTokens, kTokens), DType::kF32, *device);
   G4_CHECK(cache.ok());
   KvSequence sequence;
   G4_CHECK(cache.value().reserve(sequence, kTokens));

@@ -143,48 +143,6 @@ TEST_P(ElementwiseKernels, Rope) {
       }
 }
 
-TEST_P(ElementwiseKernels, StoreKvPutsEachRowInItsSlotAndNothingElsewhere) {
-  Random random(6);
-  for (const int64_t dim : {1, 32, 65})
-    for (const int64_t heads : {1, 2, 4}) {
-      constexpr int64_t kBlocks = 3, kBlockTokens = 8;
-      const int64_t size = kBlocks * heads * kBlockTokens * dim;
-      Output k(size), v(size), k_expected(size), v_expected(size);
-      const std::vector<int32_t> slots = {23, 0, 7, 8, 15, 16, 1};
-      const auto tokens = static_cast<int64_t>(slots.size());
-      const std::vector<float> k_rows = floats(random, tokens * heads * dim);
-      const std::vector<float> v_rows = floats(random, tokens * heads * dim);
-      const auto args = [&](Output& to_k, Output& to_v) {
-        return kernels::StoreKvArgs{{to_k.data(), to_v.data(), heads, dim, kBlockTokens},
-                                    k_rows.data(),
-                                    v_rows.data(),
-                                    slots.data(),
-                                    tokens};
-      };
-      table().store_kv(queue(), args(k, v));
-      reference().store_kv(queue(), args(k_expected, v_expected));
-      const auto bytes = static_cast<size_t>(size) * sizeof(float);
-      ASSERT_EQ(std::memcmp(v.data(), v_expected.data(), bytes), 0);
-      // A table orders the keys inside a head's part of a block as it likes.
-      const auto sorted = [](std::vector<float> part) {
-        std::erase_if(part, [](float x) { return std::isnan(x); });  // nobody wrote it
-        std::sort(part.begin(), part.end());
-        return part;
-      };
-      for (int64_t part = 0; part < kBlocks * heads; ++part) {
-        const auto of = [&](const Output& keys) {
-          const float* begin = keys.values().data() + part * kBlockTokens * dim;
-          return sorted({begin, begin + kBlockTokens * dim});
-        };
-        ASSERT_EQ(of(k), of(k_expected)) << part;
-      }
-      // Where the layout says a known element is: token 2, the last head, the last element.
-      const auto at = static_cast<size_t>(((0 * heads + heads - 1) * kBlockTokens + 7) * dim + dim);
-      EXPECT_EQ(v.values()[at - 1],
-                v_rows[static_cast<size_t>((2 * heads + heads - 1) * dim + dim - 1)]);
-    }
-}
-
 TEST_P(ElementwiseKernels, GatedGelu) {
   Random random(7);
   for (const int64_t cols : kAwkwardCols)

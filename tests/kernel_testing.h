@@ -154,6 +154,12 @@ std::vector<double> product_magnitudes(const std::vector<float>& x, int64_t toke
   return sums;
 }
 
+inline void expect_same_bits(std::span<const float> a, std::span<const float> b,
+                             const std::string& what) {
+  ASSERT_EQ(a.size(), b.size());
+  ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()), 0) << what;
+}
+
 inline constexpr DType kWeightTypes[] = {DType::kBF16, DType::kF16, DType::kF32};
 inline constexpr int64_t kAwkwardCols[] = {1, 3, 17, 63, 64, 65, 1000};
 inline constexpr int64_t kAwkwardTokens[] = {1, 2, 3, 5, 6, 7, 13};

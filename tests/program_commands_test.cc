@@ -194,6 +194,35 @@ TEST(Info, JsonMatchesTheConfiguration) {
   EXPECT_THAT(run_program({"info"}).out, HasSubstr("4,096 tokens"));
 }
 
+TEST(Info, CacheHasTheBytesOfItsType) {
+  const auto cache_bytes = [](const std::string& type) {
+    const Outcome outcome = run_program({"info", "--json", "--kv-type", type});
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    const auto info = parse_json(outcome.out);
+    EXPECT_EQ(info["kv_type"], type);
+    return info["sliding_kv_bytes"].get<int64_t>() + info["full_kv_bytes"].get<int64_t>();
+  };
+  const int64_t floats = cache_bytes("f32") / 4;
+  EXPECT_GT(floats, 0);
+  EXPECT_EQ(cache_bytes("f16"), 2 * floats);
+  EXPECT_EQ(cache_bytes("bf16"), 2 * floats);
+  EXPECT_EQ(cache_bytes("q8_0"), floats / 32 * 34);
+  EXPECT_THAT(run_program({"info", "--kv-type", "q8_0"}).out, HasSubstr(" in q8_0 ("));
+}
+
+TEST(Bench, NarrowKeysAndValuesAreFewerBytes) {
+  const auto bytes_per_step = [](const std::string& type) {
+    const Outcome outcome = run_program(
+        {"bench", "-p", "0", "-n", "2", "-d", "200", "-r", "1", "--kv-type", type, "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    const auto json = parse_json(outcome.out);
+    EXPECT_EQ(json["kv_type"], type);
+    return json["rows"][0]["bytes_per_step"].get<double>();
+  };
+  EXPECT_LT(bytes_per_step("f16"), bytes_per_step("f32"));
+  EXPECT_LT(bytes_per_step("q8_0"), bytes_per_step("bf16"));
+}
+
 TEST(Bench, JsonHasARowForEachTest) {
   const Outcome outcome =
       run_program({"bench", "-p", "16", "-n", "4", "-b", "1,2", "-r", "1", "--json"});

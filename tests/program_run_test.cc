@@ -26,6 +26,17 @@ TEST(Run, TheSameSeedGivesTheSameAnswer) {
   EXPECT_GT(first.out.size(), 20U);
 }
 
+TEST(Run, EveryTypeOfTheCacheAnswers) {
+  const std::vector<std::string> options = {"--temp", "0", "--max-tokens", "12"};
+  const std::string exact = answer(options, "What is 3 plus 4?").out;
+  for (const char* type : {"f32", "f16", "bf16", "q8_0"}) {
+    const Outcome outcome =
+        answer(options + std::vector<std::string>{"--kv-type", type}, "What is 3 plus 4?");
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    EXPECT_EQ(outcome.out, exact) << type;
+  }
+}
+
 TEST(Run, PromptFromStandardInput) {
   const std::vector<std::string> options = {"run", "-p", "-", "--seed", "1", "--max-tokens", "8"};
   EXPECT_EQ(run_program(options, "Hello!\n").out, answer({"--max-tokens", "8"}).out);

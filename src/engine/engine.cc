@@ -22,8 +22,9 @@ Engine::MemoryPlan plan_memory(const model::Model& model, const EngineOptions& o
   const auto blocks = cache_capacity(model, options);
   Engine::MemoryPlan plan{.weights_bytes = model.text_size().bytes};
   for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
-    plan.kv_bytes += static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
-                     static_cast<uint64_t>(model::KvCache::block_bytes(text, kind));
+    plan.kv_bytes +=
+        static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
+        static_cast<uint64_t>(model::KvCache::block_bytes(text, kind, options.kv_type));
   plan.workspace_bytes = model::workspace_bytes(model, options.chunk_tokens, options.max_sequences,
                                                 {options.prompt_shortcut}) +
                          ops::best_logits_bytes(options.max_sequences);
@@ -77,6 +78,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   if (options.cpu.num_threads < 0 || options.cpu.num_threads > 1024)
     return invalid(
         str_cat("number of threads is ", options.cpu.num_threads, ", must be 1 to 1024"));
+  G4_RETURN_IF_ERROR(model::KvCache::check_type(model->config().text, options.kv_type));
   EngineOptions clamped = options;  // no step is longer than all the sequences
   clamped.chunk_tokens =
       std::min(options.chunk_tokens, options.context_tokens * options.max_sequences);
@@ -87,7 +89,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   const MemoryPlan memory = plan_memory(*model, clamped);
   G4_RETURN_IF_ERROR(check_memory(memory, clamped, *device));
   const auto blocks = cache_capacity(*model, clamped);
-  G4_ASSIGN_OR_RETURN(auto cache, model::KvCache::create(model->config().text, blocks, *device));
+  G4_ASSIGN_OR_RETURN(
+      auto cache, model::KvCache::create(model->config().text, blocks, clamped.kv_type, *device));
   G4_ASSIGN_OR_RETURN(auto inputs,
                       model::InputBuffer::create(*device, {.tokens = clamped.chunk_tokens,
                                                            .logits = clamped.max_sequences,

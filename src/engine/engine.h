@@ -38,6 +38,7 @@ struct EngineOptions {
   int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
   int64_t max_sequences = 1;      // run at once
   int64_t chunk_tokens = 512;     // most tokens of one step
+  DType kv_type = DType::kF32;    // of the cache; one of kernels::kKvTypes
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
   bool prompt_shortcut = true;  // exact; off only for tests
@@ -69,7 +70,8 @@ struct Event {
 class Engine {
  public:
   // Plans memory and reserves it. kInvalidArgument: a context beyond what the model was made for.
-  // kResourceExhausted: the plan does not fit; says what needs how much.
+  // kUnsupported: this model or device cannot have a cache of this type. kResourceExhausted: the
+  // plan does not fit; says what needs how much.
   static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
                                                 const EngineOptions& options);
 

@@ -86,18 +86,26 @@ struct RopeArgs {
   int64_t half;
 };
 
-// One layer's K and V in blocks: V of (slot, head, i), with slot = block · block_tokens + offset,
-// is at ((block · heads + head) · block_tokens + offset) · head_dim + i. K takes the same room; how
-// it lies inside the head's part of a block is between a table's store_kv and its attention.
+// The types that K and V may be kept in. Q8_0 needs heads of whole blocks of 32 elements.
+inline constexpr DType kKvTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0};
+
+// One layer's K and V in blocks. Slot = block · block_tokens + offset; the part of (block, head) is
+// part_bytes() long and begins at (block · heads + head) · part_bytes(), of V as of K. How the
+// block_tokens rows of head_dim elements lie inside it is between a table's store_kv and its
+// attention.
 struct KvLayer {
-  float* k;
-  float* v;
+  void* k;
+  void* v;
   int64_t heads;     // Hkv
   int64_t head_dim;  // Dh
   int64_t block_tokens;
+  DType dtype = DType::kF32;  // one of kKvTypes; another than F32 only where Table::narrow_kv
+
+  int64_t part_bytes() const { return block_tokens * row_bytes(dtype, head_dim); }
 };
 
-// Writes each row's K and V into its slot
+// Writes each row's K and V into its slot, as elements of the cache's type: the plain floats round
+// to nearest even, Q8_0 is quant::nearest_q8_0
 struct StoreKvArgs {
   KvLayer cache;
   const float* k;        // [T, Hkv, Dh]
@@ -106,9 +114,9 @@ struct StoreKvArgs {
   int64_t tokens;
 };
 
-// Softmax attention, scale 1: row t sees the keys at positions [key_begin[t], key_end[t]) of its
-// sequence. That interval expresses every mask of the model: causal, window, and (later)
-// bidirectional blocks.
+// Softmax attention in float32 over K and V as stored, scale 1: row t sees the keys at positions
+// [key_begin[t], key_end[t]) of its sequence. That interval expresses every mask of the model:
+// causal, window, and (later) bidirectional blocks.
 struct AttentionArgs {
   float* out;      // [T, Hq, Dh]
   const float* q;  // [T, Hq, Dh]
@@ -282,6 +290,7 @@ struct Table {
   int64_t max_head_dim = std::numeric_limits<int64_t>::max();
   bool reads_blocks = false;  // matrices may be quantised
   bool reads_packed = false;  // products look at Matrix::packed
+  bool narrow_kv = false;     // keys and values may be kept in other types than F32
   void (*embed)(Queue, const EmbedArgs&) = nullptr;
   void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;
   void (*rms_norm)(Queue, const RmsNormArgs&) = nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/strings.h"
 
 namespace gemma4::model {
 namespace {
@@ -28,15 +29,32 @@ KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.slid
 
 KvCache KvCache::shape_only(const TextConfig& text) { return KvCache(text, {}); }
 
-Result<KvCache> KvCache::create(const TextConfig& text, BlockCounts blocks,
+Status KvCache::check_type(const TextConfig& text, DType dtype) {
+  const std::string what = str_cat("keys and values in ", name_of(dtype), ": ");
+  if (std::ranges::find(kernels::kKvTypes, dtype) == std::end(kernels::kKvTypes))
+    return Error{ErrorCode::kUnsupported, what + "a cache cannot have this type"};
+  for (const LayerPlan& plan : plan_layers(text))
+    if (plan.head_dim % info_of(dtype).block_elements != 0)
+      return Error{ErrorCode::kUnsupported,
+                   str_cat(what, "heads of ", plan.head_dim, " elements are no whole blocks of ",
+                           info_of(dtype).block_elements, "; use another type")};
+  return {};
+}
+
+Result<KvCache> KvCache::create(const TextConfig& text, BlockCounts blocks, DType dtype,
                                 kernels::Device& device) {
+  G4_RETURN_IF_ERROR(check_type(text, dtype));
+  if (dtype != DType::kF32 && !device.table().narrow_kv)
+    return Error{ErrorCode::kUnsupported, str_cat("keys and values in ", name_of(dtype), ": ",
+                                                  device.name(), " keeps them in F32 only")};
   KvCache cache(text, blocks);
+  cache.dtype_ = dtype;
   for (const LayerPlan& plan : plan_layers(text)) {
     if (!plan.owns_kv) continue;
     Storage& storage = cache.storage_[static_cast<size_t>(plan.index)];
-    const auto bytes = static_cast<size_t>(blocks[static_cast<size_t>(index_of(plan.kind))] *
-                                           plan.num_kv_heads * kBlockTokens * plan.head_dim) *
-                       sizeof(float);
+    const auto rows =
+        blocks[static_cast<size_t>(index_of(plan.kind))] * plan.num_kv_heads * kBlockTokens;
+    const auto bytes = static_cast<size_t>(rows * row_bytes(dtype, plan.head_dim));
     G4_ASSIGN_OR_RETURN(storage.k, device.allocate(bytes));
     G4_ASSIGN_OR_RETURN(storage.v, device.allocate(bytes));
   }
@@ -49,12 +67,12 @@ KvCache::BlockCounts KvCache::blocks_needed(const TextConfig& text, int64_t leng
   return {std::min(blocks_for(length), rolling), blocks_for(length)};
 }
 
-int64_t KvCache::block_bytes(const TextConfig& text, AttentionKind kind) {
-  int64_t floats = 0;
+int64_t KvCache::block_bytes(const TextConfig& text, AttentionKind kind, DType dtype) {
+  int64_t bytes = 0;
   for (const LayerPlan& plan : plan_layers(text))
     if (plan.owns_kv && plan.kind == kind)
-      floats += 2 * plan.num_kv_heads * plan.head_dim * kBlockTokens;
-  return floats * static_cast<int64_t>(sizeof(float));
+      bytes += 2 * plan.num_kv_heads * kBlockTokens * row_bytes(dtype, plan.head_dim);
+  return bytes;
 }
 
 bool KvCache::reserve(KvSequence& sequence, int64_t tokens) {
@@ -127,8 +145,7 @@ int64_t KvCache::slot(const BlockTable& table, int64_t position) {
 
 kernels::KvLayer KvCache::layer(int layer) {
   const Storage& storage = storage_[static_cast<size_t>(kv_layer_[static_cast<size_t>(layer)])];
-  return {reinterpret_cast<float*>(storage.k.get()), reinterpret_cast<float*>(storage.v.get()),
-          storage.heads, storage.head_dim, kBlockTokens};
+  return {storage.k.get(), storage.v.get(), storage.heads, storage.head_dim, kBlockTokens, dtype_};
 }
 
 }  // namespace gemma4::model

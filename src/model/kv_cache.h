@@ -37,17 +37,21 @@ class KvCache {
  public:
   using BlockCounts = std::array<int64_t, kNumAttentionKinds>;
 
-  // Takes memory of the device for `blocks` of each kind. Errors: kResourceExhausted.
-  static Result<KvCache> create(const TextConfig& text, BlockCounts blocks,
+  // Takes memory of the device for `blocks` of each kind, whose elements are `dtype`. Errors: those
+  // of check_type(), kUnsupported where the device's kernels lack the type, kResourceExhausted.
+  static Result<KvCache> create(const TextConfig& text, BlockCounts blocks, DType dtype,
                                 kernels::Device& device);
+  // kUnsupported for a type that is none of kernels::kKvTypes, or whose blocks the heads of this
+  // model do not fill.
+  static Status check_type(const TextConfig& text, DType dtype);
   // A cache without memory, to measure with.
   static KvCache shape_only(const TextConfig& text);
 
   // Blocks that one sequence of `length` tokens, fed in chunks of at most `chunk`, needs at its
   // peak.
   static BlockCounts blocks_needed(const TextConfig& text, int64_t length, int64_t chunk);
-  // Bytes of one block of a kind, over all its layers.
-  static int64_t block_bytes(const TextConfig& text, AttentionKind kind);
+  // Bytes of one block of a kind, over all its layers. check_type() must hold.
+  static int64_t block_bytes(const TextConfig& text, AttentionKind kind, DType dtype);
 
   // Makes room for `tokens` more positions. False (and nothing changed) when a pool is exhausted.
   bool reserve(KvSequence& sequence, int64_t tokens);
@@ -77,6 +81,7 @@ class KvCache {
   void drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed);
   std::vector<Storage> storage_;  // per layer; empty where the layer shares
   std::vector<int> kv_layer_;     // per layer: whose storage it reads
+  DType dtype_ = DType::kF32;
   std::array<std::vector<int32_t>, kNumAttentionKinds> free_;
   int64_t window_ = 0;
 };

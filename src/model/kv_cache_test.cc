@@ -17,7 +17,7 @@ constexpr AttentionKind kKinds[] = {AttentionKind::kSliding, AttentionKind::kFul
 KvCache cache_of(const TextConfig& text, KvCache::BlockCounts blocks) {
   static const auto device =
       kernels::make_cpu_device(kernels::reference_table(), {.num_threads = 1});
-  return KvCache::create(text, blocks, *device).value();
+  return KvCache::create(text, blocks, DType::kF32, *device).value();
 }
 
 TextConfig small_config(int64_t window) {
@@ -172,8 +172,41 @@ TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
   EXPECT_NE(cache.layer(0).k, cache.layer(1).k);
   EXPECT_EQ(cache.layer(3).heads, 2);
   EXPECT_EQ(cache.layer(3).head_dim, 8);
-  EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kSliding), 2 * 1 * 4 * 64 * 4);
-  EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kFull), 2 * 2 * 8 * 64 * 4);
+  EXPECT_EQ(cache.layer(3).dtype, DType::kF32);
+}
+
+TEST(KvCache, BytesOfABlockFollowTheType) {
+  TextConfig text = small_config(64);
+  text.layer_head_dims = {32, 64, 32, 64};
+  const auto expect = [&](DType dtype, int64_t row_of_32) {
+    EXPECT_TRUE(KvCache::check_type(text, dtype).ok());
+    EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kSliding, dtype), 2 * 64 * row_of_32);
+    EXPECT_EQ(KvCache::block_bytes(text, AttentionKind::kFull, dtype), 2 * 2 * 64 * 2 * row_of_32);
+  };
+  expect(DType::kF32, 128);
+  expect(DType::kF16, 64);
+  expect(DType::kBF16, 64);
+  expect(DType::kQ8_0, 34);
+}
+
+TEST(KvCache, TypesThatDoNotFitAreRefused) {
+  const auto error = [](const TextConfig& text, DType dtype, bool narrow_kv) {
+    kernels::Table table = kernels::reference_table();
+    table.narrow_kv = narrow_kv;
+    const auto device = kernels::make_cpu_device(table, {.num_threads = 1});
+    const auto cache = KvCache::create(text, {1, 1}, dtype, *device);
+    return cache.ok() ? "" : cache.error().message;
+  };
+  TextConfig text = small_config(64);  // heads of 4 and 8
+  EXPECT_EQ(error(text, DType::kQ8_0, true),
+            "keys and values in Q8_0: heads of 4 elements are no whole blocks of 32; use another "
+            "type");
+  EXPECT_EQ(error(text, DType::kF16, true), "");
+  EXPECT_EQ(error(text, DType::kF16, false),
+            "keys and values in F16: 1 thread, reference kernels keeps them in F32 only");
+  EXPECT_EQ(error(text, DType::kF32, false), "");
+  EXPECT_EQ(error(text, DType::kQ4_0, true),
+            "keys and values in Q4_0: a cache cannot have this type");
 }
 
 TEST(KvCacheDeathTest, PositionsWithoutABlockAreABug) {

@@ -32,7 +32,7 @@ const std::shared_ptr<kernels::Device>& device() {
 }
 
 KvCache cache_for(const Model& model, int64_t blocks = 4) {
-  return KvCache::create(model.config().text, {blocks, blocks}, *device()).value();
+  return KvCache::create(model.config().text, {blocks, blocks}, DType::kF32, *device()).value();
 }
 
 size_t measured(const Model& model, KvCache& cache, int64_t tokens, int64_t logits,

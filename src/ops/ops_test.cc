@@ -123,7 +123,7 @@ TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
        prepare_heads(composed, q, k, k, norm, norm, rope, cached_by_parts, slots));
   EXPECT_EQ(std::memcmp(cached.k, cached_by_parts.k, 64 * 4 * 4), 0);
   EXPECT_EQ(std::memcmp(cached.v, cached_by_parts.v, 64 * 4 * 4), 0);
-  EXPECT_NE(cached.k[5 * 4], 5 * 4 + 1) << "nothing was stored";
+  EXPECT_NE(static_cast<const float*>(cached.k)[5 * 4], 5 * 4 + 1) << "nothing was stored";
 }
 
 TEST_F(Ops, BestLogitsAreSortedAndEndWithNothing) {

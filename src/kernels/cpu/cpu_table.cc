@@ -15,6 +15,7 @@
 #include "kernels/cpu/attention-inl.h"
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
+#include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
 #include "kernels/registry.h"
 

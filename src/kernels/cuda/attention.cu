@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(kWarpsFor<kPerLane>* kWarp) attention_kernel(L
     for (int n = 0; n < kKeys; ++n)  // a key too many counts nothing below
       at[n] = offset_of(a.cache, blocks, kv_head, min(first + n, piece.end - 1));
     float rows[kPerLane][kKeys];
-    load_rows<kPerLane>(a.cache.k, at, lane, dim, rows);
+    load_rows<kPerLane>(static_cast<const float*>(a.cache.k), at, lane, dim, rows);
     float score[kGroup][kKeys] = {};
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(kWarpsFor<kPerLane>* kWarp) attention_kernel(L
         for (int n = 0; n < kKeys; ++n) score[g][n] = fmaf(element, rows[i][n], score[g][n]);
       }
     }
-    load_rows<kPerLane>(a.cache.v, at, lane, dim, rows);
+    load_rows<kPerLane>(static_cast<const float*>(a.cache.v), at, lane, dim, rows);
 #pragma unroll
     for (int g = 0; g < kGroup; ++g) {
       float new_max = max[g];

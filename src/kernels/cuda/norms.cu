@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kHeadWarps* kWarp) prepare_heads_kernel(Prepar
   if (!is_query) {
     const int64_t slot = a.slots[row];
     const int64_t block = slot / a.cache.block_tokens;
-    out = (is_value ? a.cache.v : a.cache.k) +
+    out = static_cast<float*>(is_value ? a.cache.v : a.cache.k) +
           ((block * kv_heads + head) * a.cache.block_tokens + slot % a.cache.block_tokens) * dim;
   }
   const float inverse = inverse_rms(warp_sum(sum), dim, a.eps);

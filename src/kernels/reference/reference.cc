@@ -10,6 +10,8 @@
 #include "kernels/reference/fused.h"
 #include "kernels/registry.h"
 #include "quant/dequantize.h"
+#include "quant/nearest_q8_0.h"
+#include "quant/quantize.h"
 
 namespace gemma4::kernels {
 namespace {
@@ -99,58 +101,79 @@ void rope(Queue, const RopeArgs& a) {
     }
 }
 
-int64_t cache_offset(const KvLayer& cache, int64_t slot, int64_t head) {
-  const int64_t block = slot / cache.block_tokens;
-  const int64_t offset = slot % cache.block_tokens;
-  return ((block * cache.heads + head) * cache.block_tokens + offset) * cache.head_dim;
+// The row of (slot, head): here each part of a block is block_tokens rows, one after the other.
+std::byte* cached_row(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head) {
+  const int64_t part = slot / cache.block_tokens * cache.heads + head;
+  return static_cast<std::byte*>(k_or_v) + part * cache.part_bytes() +
+         slot % cache.block_tokens * row_bytes(cache.dtype, cache.head_dim);
+}
+
+void write_cache(const KvLayer& cache, void* k_or_v, int64_t slot, int64_t head, const float* row) {
+  std::byte* out = cached_row(cache, k_or_v, slot, head);
+  if (cache.dtype != DType::kQ8_0)
+    return quant::quantize_row(cache.dtype, row, cache.head_dim, nullptr, out);
+  for (int64_t i = 0; i < cache.head_dim; i += quant::kSmallBlock) {
+    const quant::BlockQ8_0 block = quant::nearest_q8_0(row + i);
+    std::memcpy(out + row_bytes(cache.dtype, i), &block, sizeof block);
+  }
 }
 
 void store_kv(Queue, const StoreKvArgs& a) {
-  const auto bytes = static_cast<size_t>(a.cache.head_dim) * sizeof(float);
   for (int64_t t = 0; t < a.tokens; ++t)
     for (int64_t h = 0; h < a.cache.heads; ++h) {
       const int64_t from = (t * a.cache.heads + h) * a.cache.head_dim;
-      const int64_t to = cache_offset(a.cache, a.slots[t], h);
-      std::memcpy(a.cache.k + to, a.k + from, bytes);
-      std::memcpy(a.cache.v + to, a.v + from, bytes);
+      write_cache(a.cache, a.cache.k, a.slots[t], h, a.k + from);
+      write_cache(a.cache, a.cache.v, a.slots[t], h, a.v + from);
     }
+}
+
+// K or V of one head at the positions that row t sees: [keys, Dh]
+std::vector<float> visible_rows(const AttentionArgs& a, void* k_or_v, int64_t t, int64_t head) {
+  const int64_t dim = a.cache.head_dim;
+  const int64_t first_block = a.table_first[a.sequence[t]];
+  const int32_t* blocks = a.block_table + a.table_offset[a.sequence[t]];
+  std::vector<float> rows(static_cast<size_t>((a.key_end[t] - a.key_begin[t]) * dim));
+  for (int64_t position = a.key_begin[t]; position < a.key_end[t]; ++position) {
+    const int64_t block = blocks[position / a.cache.block_tokens - first_block];
+    const int64_t slot = block * a.cache.block_tokens + position % a.cache.block_tokens;
+    quant::dequantize_row(a.cache.dtype, cached_row(a.cache, k_or_v, slot, head), dim,
+                          rows.data() + (position - a.key_begin[t]) * dim);
+  }
+  return rows;
+}
+
+// out [Dh] of one query [Dh] over keys and values [keys, Dh]
+void attend(float* out, const float* q, const std::vector<float>& keys,
+            const std::vector<float>& values, int64_t dim) {
+  std::vector<double> weights;
+  for (const float* key = keys.data(); key < keys.data() + keys.size(); key += dim) {
+    double score = 0;
+    for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * key[i];
+    weights.push_back(score);
+  }
+  const double max = *std::max_element(weights.begin(), weights.end());
+  double total = 0;
+  std::vector<double> sum(static_cast<size_t>(dim));
+  const float* value = values.data();
+  for (const double score : weights) {
+    const double weight = std::exp(score - max);
+    for (double& x : sum) x += weight * *value++;
+    total += weight;
+  }
+  for (size_t i = 0; i < sum.size(); ++i) out[i] = static_cast<float>(sum[i] / total);
 }
 
 void attention(Queue, const AttentionArgs& a) {
   const int64_t dim = a.cache.head_dim;
-  const int64_t heads_per_kv = a.q_heads / a.cache.heads;
-  std::vector<double> scores;
-  std::vector<double> sum(static_cast<size_t>(dim));
-  for (int64_t t = 0; t < a.tokens; ++t) {
-    const int64_t first_block = a.table_first[a.sequence[t]];
-    const int32_t* blocks = a.block_table + a.table_offset[a.sequence[t]];
-    const auto slot_of = [&](int64_t position) {
-      const int64_t block = blocks[position / a.cache.block_tokens - first_block];
-      return block * a.cache.block_tokens + position % a.cache.block_tokens;
-    };
-    for (int64_t h = 0; h < a.q_heads; ++h) {
-      const float* q = a.q + (t * a.q_heads + h) * dim;
-      float* out = a.out + (t * a.q_heads + h) * dim;
-      scores.clear();
-      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
-        const float* k = a.cache.k + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
-        double score = 0;
-        for (int64_t i = 0; i < dim; ++i) score += static_cast<double>(q[i]) * k[i];
-        scores.push_back(score);
-      }
-      const double max = *std::max_element(scores.begin(), scores.end());
-      double total = 0;
-      std::fill(sum.begin(), sum.end(), 0.0);
-      for (int64_t j = a.key_begin[t]; j < a.key_end[t]; ++j) {
-        const double weight = std::exp(scores[static_cast<size_t>(j - a.key_begin[t])] - max);
-        const float* v = a.cache.v + cache_offset(a.cache, slot_of(j), h / heads_per_kv);
-        for (int64_t i = 0; i < dim; ++i) sum[static_cast<size_t>(i)] += weight * v[i];
-        total += weight;
-      }
-      for (int64_t i = 0; i < dim; ++i)
-        out[i] = static_cast<float>(sum[static_cast<size_t>(i)] / total);
+  const int64_t group = a.q_heads / a.cache.heads;
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t kv_head = 0; kv_head < a.cache.heads; ++kv_head) {
+      const std::vector<float> keys = visible_rows(a, a.cache.k, t, kv_head);
+      const std::vector<float> values = visible_rows(a, a.cache.v, t, kv_head);
+      for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h)
+        attend(a.out + (t * a.q_heads + h) * dim, a.q + (t * a.q_heads + h) * dim, keys, values,
+               dim);
     }
-  }
 }
 
 void gated_gelu(Queue, const GatedGeluArgs& a) {
@@ -234,6 +257,7 @@ const Table& reference_table() {
   static constexpr Table kTable{
       .name = "reference",
       .reads_blocks = true,
+      .narrow_kv = true,
       .embed = embed,
       .combine_per_layer = combine_per_layer,
       .rms_norm = rms_norm,

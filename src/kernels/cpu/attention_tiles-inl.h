@@ -1,0 +1,233 @@
+// The arithmetic of attention inside one block of the cache: scores, softmax and weighted sums for
+// a few queries. Included once per instruction set.
+//
+// Keys and values are widened to floats in registers, which is exact (kv_formats-inl.h says how
+// they lie). Every score is one chain over Dh and every output one chain over keys, whatever the
+// tile.
+
+#if defined(GEMMA4_KERNELS_CPU_ATTENTION_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GEMMA4_KERNELS_CPU_ATTENTION_TILES_INL_H_
+#undef GEMMA4_KERNELS_CPU_ATTENTION_TILES_INL_H_
+#else
+#define GEMMA4_KERNELS_CPU_ATTENTION_TILES_INL_H_
+#endif
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/cpu/kv_formats-inl.h"
+#include "kernels/cpu/linear-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gemma4::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Calls tile(integral_constant<int, n>, first) for tiles that together cover [0, count).
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kAttentionQueries = 8;  // of models with 8 query heads to a KV head
+constexpr int vectors_beside(int queries) { return queries == kAttentionQueries ? 2 : 4; }
+#else
+constexpr int kAttentionQueries = 4;
+constexpr int vectors_beside(int) { return 2; }
+#endif
+template <class Tile>
+HWY_INLINE void tile_queries(int64_t count, const Tile& tile) {
+  int64_t i = 0;
+  for (; i + kAttentionQueries <= count; i += kAttentionQueries)
+    tile(std::integral_constant<int, kAttentionQueries>(), i);
+  if constexpr (kAttentionQueries > 4)
+    for (; i + 4 <= count; i += 4) tile(std::integral_constant<int, 4>(), i);
+  for (; i + 2 <= count; i += 2) tile(std::integral_constant<int, 2>(), i);
+  if (i < count) tile(std::integral_constant<int, 1>(), i);
+}
+
+// While a tile reads elements at `at` + `n` of one part, asks for the line there in another, once
+// for the lines of a tile's row.
+template <class Format>
+HWY_INLINE void prefetch_beside(const void* part, int64_t at, int64_t n) {
+  constexpr int64_t kLine = 64 / sizeof(typename Format::Raw);
+  constexpr int kRead = 0, kNotNearest = 2;  // it may be larger than the nearest cache
+  if (n % kLine == 0)
+    __builtin_prefetch(static_cast<const typename Format::Raw*>(part) + at + n, kRead, kNotNearest);
+}
+
+// Queries [kQueries, dim] beside a part of the cache.
+struct ScoreTile {
+  const float* HWY_RESTRICT x;
+  int64_t dim;
+  float* HWY_RESTRICT scores;  // [kQueries, block_tokens], rows `stride` apart
+  int64_t stride;
+  int64_t block_tokens;
+  const void* ahead;  // a part that is needed next
+};
+
+// scores[q, j + …] = Σ_i x[q, i] · k[i, j + …] for kQueries queries and kVectors vectors of keys.
+template <class Format, class D, int kQueries, int kVectors>
+HWY_INLINE void score_tile(const ScoreTile& t, const KvPart<Format>& k, int64_t j) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t group = Format::kScaled ? kKvGroup : t.dim;
+  hn::Vec<D> sum[kQueries][kVectors];
+  for (int q = 0; q < kQueries; ++q)
+    for (int n = 0; n < kVectors; ++n) sum[q][n] = hn::Zero(d);
+  for (int64_t begin = 0; begin < t.dim; begin += group) {
+    hn::Vec<D> scale[kVectors];
+    if constexpr (Format::kScaled)
+      for (int n = 0; n < kVectors; ++n)
+        scale[n] = load_f16(d, k.scales + begin / kKvGroup * t.block_tokens + j + n * lanes);
+    for (int64_t i = begin; i < begin + group; ++i) {
+      hn::Vec<D> key[kVectors];
+      for (int n = 0; n < kVectors; ++n) {
+        key[n] = Format::load(d, k.elements + i * t.block_tokens + j + n * lanes);
+        if constexpr (Format::kScaled) key[n] = hn::Mul(key[n], scale[n]);
+        prefetch_beside<Format>(t.ahead, i * t.block_tokens + j, n * lanes);
+      }
+      for (int q = 0; q < kQueries; ++q) {
+        const hn::Vec<D> value = hn::Set(d, t.x[q * t.dim + i]);
+        for (int n = 0; n < kVectors; ++n) sum[q][n] = hn::MulAdd(value, key[n], sum[q][n]);
+      }
+    }
+  }
+  for (int q = 0; q < kQueries; ++q)
+    for (int n = 0; n < kVectors; ++n)
+      hn::StoreU(sum[q][n], d, t.scores + q * t.stride + j + n * lanes);
+}
+
+// Scores of a block's keys from those that hold `from` to the one before `to`, whole vectors where
+// they fit into the block. What lies beside these keys may be anything.
+template <class Format, int kQueries>
+HWY_INLINE void block_scores(const ScoreTile& t, const KvPart<Format>& k, int64_t from,
+                             int64_t to) {
+  using One = hn::CappedTag<float, 1>;
+  constexpr int kVectors = vectors_beside(kQueries);
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FloatTag()));
+  int64_t j = from / lanes * lanes;
+  for (; j < to && j + kVectors * lanes <= t.block_tokens; j += kVectors * lanes)
+    score_tile<Format, FloatTag, kQueries, kVectors>(t, k, j);
+  for (; j < to && j + lanes <= t.block_tokens; j += lanes)
+    score_tile<Format, FloatTag, kQueries, 1>(t, k, j);
+  for (; j < to; ++j) score_tile<Format, One, kQueries, 1>(t, k, j);
+}
+
+// Weights of keys [from, to) beside a part of the cache.
+struct SumTile {
+  float* HWY_RESTRICT acc;  // [kQueries, dim]
+  int64_t dim;
+  const float* HWY_RESTRICT p;  // [kQueries, block_tokens], rows `stride` apart
+  int64_t stride;
+  int64_t from;
+  int64_t to;
+  const void* ahead;  // a part that is needed next
+};
+
+// acc[q, i + …] += Σ_j p[q, j] · v[j, i + …] for kQueries queries and kVectors vectors of a row.
+template <class Format, class D, int kQueries, int kVectors>
+HWY_INLINE void weighted_sum_tile(const SumTile& t, const KvPart<Format>& v, int64_t i) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  hn::Vec<D> sum[kQueries][kVectors];
+  for (int q = 0; q < kQueries; ++q)
+    for (int n = 0; n < kVectors; ++n) sum[q][n] = hn::LoadU(d, t.acc + q * t.dim + i + n * lanes);
+  for (int64_t j = t.from; j < t.to; ++j) {
+    hn::Vec<D> value[kVectors];
+    [[maybe_unused]] hn::Vec<D> scale = hn::Zero(d);
+    for (int n = 0; n < kVectors; ++n) {
+      value[n] = Format::load(d, v.elements + j * t.dim + i + n * lanes);
+      if constexpr (Format::kScaled) {
+        if (n * lanes % kKvGroup == 0)  // groups are whole vectors, tiles whole groups or parts
+          scale = scale_of(d, v.scales[(j * t.dim + i + n * lanes) / kKvGroup]);
+        value[n] = hn::Mul(value[n], scale);
+      }
+      prefetch_beside<Format>(t.ahead, j * t.dim + i, n * lanes);
+    }
+    for (int q = 0; q < kQueries; ++q) {
+      const hn::Vec<D> weight = hn::Set(d, t.p[q * t.stride + j]);
+      for (int n = 0; n < kVectors; ++n) sum[q][n] = hn::MulAdd(weight, value[n], sum[q][n]);
+    }
+  }
+  for (int q = 0; q < kQueries; ++q)
+    for (int n = 0; n < kVectors; ++n) hn::StoreU(sum[q][n], d, t.acc + q * t.dim + i + n * lanes);
+}
+
+template <class Format, int kQueries>
+HWY_INLINE void weighted_sum(const SumTile& t, const KvPart<Format>& v) {
+  using One = hn::CappedTag<float, 1>;
+  constexpr int kVectors = vectors_beside(kQueries);
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FloatTag()));
+  int64_t i = 0;
+  for (; i + kVectors * lanes <= t.dim; i += kVectors * lanes)
+    weighted_sum_tile<Format, FloatTag, kQueries, kVectors>(t, v, i);
+  for (; i + lanes <= t.dim; i += lanes) weighted_sum_tile<Format, FloatTag, kQueries, 1>(t, v, i);
+  for (; i < t.dim; ++i) weighted_sum_tile<Format, One, kQueries, 1>(t, v, i);
+}
+
+// One query's scores of a block -> weights relative to the running maximum; returns the rescaling
+// of what was accumulated before. `scores` is padded to whole vectors.
+HWY_INLINE float softmax_step(float* scores, int64_t begin, int64_t end, int64_t padded, float& max,
+                              float& total) {
+  const FloatTag d;
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  std::fill(scores, scores + begin, kNone);
+  std::fill(scores + end, scores + padded, kNone);
+  FloatVec largest = hn::Set(d, max);
+  for (int64_t j = 0; j < padded; j += lanes) largest = hn::Max(largest, hn::LoadU(d, scores + j));
+  const float new_max = hn::GetLane(hn::MaxOfLanes(d, largest));
+  if (new_max == kNone) {  // nothing visible up to here
+    std::fill(scores, scores + padded, 0.0f);
+    return 1.0f;
+  }
+  const FloatVec shift = hn::Set(d, new_max);
+  const FloatVec lowest =
+      hn::Set(d, -100.0f);  // Exp is defined down to -FLT_MAX; e^-100 rounds to nothing beside 1
+  FloatVec sum = hn::Zero(d);
+  for (int64_t j = 0; j < padded; j += lanes) {
+    const FloatVec difference = hn::Sub(hn::LoadU(d, scores + j), shift);
+    const FloatVec weight =
+        hn::IfThenElseZero(hn::Gt(difference, lowest), hn::Exp(d, hn::Max(difference, lowest)));
+    hn::StoreU(weight, d, scores + j);
+    sum = hn::Add(sum, weight);
+  }
+  const float rescale = max == kNone ? 0.0f : std::exp(max - new_max);
+  total = total * rescale + hn::GetLane(hn::SumOfLanes(d, sum));
+  max = new_max;
+  return rescale;
+}
+
+// A softmax over some of the keys, not divided by its total yet.
+struct PartialSoftmax {
+  float* acc;    // [queries, Dh]
+  float* max;    // [queries]; -infinity: no key so far
+  float* total;  // [queries]
+
+  static int64_t floats(int64_t queries, int64_t dim) { return queries * (dim + 2); }
+  static PartialSoftmax at(float* memory, int64_t queries, int64_t dim) {
+    return {memory, memory + queries * dim, memory + queries * (dim + 1)};
+  }
+  void clear(int64_t queries, int64_t dim) const {
+    std::fill(acc, acc + queries * dim, 0.0f);
+    std::fill(max, max + queries, -std::numeric_limits<float>::infinity());
+    std::fill(total, total + queries, 0.0f);
+  }
+  void merge(const PartialSoftmax& next, int64_t queries, int64_t dim) const {
+    for (int64_t q = 0; q < queries; ++q) {
+      if (next.total[q] == 0) continue;
+      const float new_max = std::max(max[q], next.max[q]);
+      const float mine = total[q] == 0 ? 0.0f : std::exp(max[q] - new_max);
+      const float its = std::exp(next.max[q] - new_max);
+      for (int64_t i = q * dim; i < (q + 1) * dim; ++i) acc[i] = acc[i] * mine + next.acc[i] * its;
+      total[q] = total[q] * mine + next.total[q] * its;
+      max[q] = new_max;
+    }
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gemma4::kernels
+HWY_AFTER_NAMESPACE();
+#endif

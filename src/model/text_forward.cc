@@ -40,10 +40,11 @@ Rows make_rows(const Context& ctx, const Model& model, const StepInputs& inputs,
   return rows;
 }
 
-// Attention of one layer: h [T, D] -> [T, D]. Scale 1, no soft cap; K and V are cached after norm
-// and RoPE.
-View self_attention(const Step& s, const Layer& layer, View h) {
+// Attention of one layer: h [T, D] -> out, like h. Scale 1, no soft cap; K and V are cached after
+// norm and RoPE.
+void self_attention(const Step& s, const Layer& layer, View h, View out) {
   const Context& ctx = s.ctx;
+  const Arena::Scope scope(*ctx.arena);
   const LayerPlan& plan = layer.plan;
   const Attention& w = layer.self_attn;
   const auto kind = static_cast<size_t>(index_of(plan.kind));
@@ -57,8 +58,8 @@ View self_attention(const Step& s, const Layer& layer, View h) {
   const View q =
       ops::prepare_heads(ctx, q_raw, k_raw, plan.value_is_key ? k_raw : v_raw, w.q_norm, w.k_norm,
                          s.rows.rope[kind], cache, s.inputs.tables[kind].slots);
-  const View out = ops::attention(ctx, q, cache, s.rows.keys[kind]);
-  return ops::linear(ctx, out.reshaped({tokens, q_raw.cols()}), w.o_proj);
+  const View heads = ops::attention(ctx, q, cache, s.rows.keys[kind]);
+  ops::linear(ctx, heads.reshaped({tokens, q_raw.cols()}), w.o_proj, out);
 }
 
 // z [T, D] -> [T, D]
@@ -95,7 +96,8 @@ View gate_per_layer(const Step& s, const Layer& layer, View x, View per_layer, i
 void decoder_layer(const Step& s, const Layer& layer, const ops::NormedSum& in, View per_layer,
                    int64_t slice, ops::AddNormed out) {
   const Context& ctx = s.ctx;
-  View h = self_attention(s, layer, in.normed);
+  View h = ops::like(ctx, in.normed);
+  self_attention(s, layer, in.normed, h);
   auto [x, z] = ops::add_normed(ctx, in.sum, h, layer.post_attention_layernorm,
                                 {.next = &layer.pre_feedforward_layernorm});
   h = mlp(s, layer.mlp, z);
@@ -121,8 +123,9 @@ View per_layer_inputs(const Step& s, View e, std::span<const int32_t> ids, int64
   const int64_t width = text.hidden_size_per_layer_input;
   const ops::Linear projection{
       w.per_layer_model_projection.weight.row_slice(begin * width, layers * width)};
-  View context = ops::linear(s.ctx, e, projection);
-  context = ops::scale(s.ctx, context, 1.0f / std::sqrt(static_cast<float>(text.hidden_size)));
+  const View context = ops::linear(s.ctx, e, projection);
+  ops::scale(s.ctx, context, 1.0f / std::sqrt(static_cast<float>(text.hidden_size)), nullptr,
+             context);
   return ops::combine_per_layer(s.ctx, context.reshaped({e.shape[0], layers, width}), ids,
                                 w.embed_tokens_per_layer, begin * width,
                                 w.per_layer_projection_norm, std::sqrt(static_cast<float>(width)),

@@ -40,6 +40,8 @@ int64_t count(std::span<const int32_t> values) { return static_cast<int64_t>(val
 
 }  // namespace
 
+View like(const Context& ctx, const View& x) { return allocate_like(ctx, x); }
+
 View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids, float scale) {
   View out = allocate(ctx, {count(ids), table.cols});
   LAUNCH(
@@ -61,12 +63,13 @@ View rms_norm(const Context& ctx, View x, const Norm& norm, View target) {
   return target;
 }
 
-View linear(const Context& ctx, View x, const Linear& layer) {
+View linear(const Context& ctx, View x, const Linear& layer, View target) {
   G4_CHECK_EQ(x.size() / x.shape[0], layer.weight.cols);
-  View out = allocate(ctx, {x.shape[0], layer.weight.rows});
+  if (!target) target = allocate(ctx, {x.shape[0], layer.weight.rows});
+  G4_CHECK_EQ(target.size(), x.shape[0] * layer.weight.rows);
   LAUNCH(linear, LinearArgs,
-         {.out = out.f32(), .x = x.f32(), .tokens = x.shape[0], .weight = layer.weight});
-  return out;
+         {.out = target.f32(), .x = x.f32(), .tokens = x.shape[0], .weight = layer.weight});
+  return target;
 }
 
 std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers) {
@@ -95,18 +98,17 @@ std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Li
 
 namespace {
 
-// gelu(gate) ⊙ up; rows of `up` are `up_stride` elements apart
+// gelu(gate) ⊙ up, over `gate`; rows of `up` are `up_stride` elements apart
 View gated_gelu(const Context& ctx, View gate, const float* up, int64_t up_stride) {
-  View out = allocate_like(ctx, gate);
   LAUNCH(gated_gelu, GatedGeluArgs,
-         {.out = out.f32(),
+         {.out = gate.f32(),
           .gate = gate.f32(),
           .up = up,
           .rows = gate.rows(),
           .cols = gate.cols(),
           .gate_stride = gate.cols(),
           .up_stride = up_stride});
-  return out;
+  return gate;
 }
 
 }  // namespace
@@ -200,7 +202,7 @@ View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_nor
   }
   q = q.reshaped({tokens, q.size() / (tokens * head_dim), head_dim});
   if (!fuses(ctx, &kernels::Table::prepare_heads)) {
-    q = rms_norm(ctx, q, q_norm);
+    q = rms_norm(ctx, q, q_norm, q);
     apply_rope(ctx, q, rope);
     if (!k) return q;
     const View keys = rms_norm(ctx, k.reshaped({tokens, cache.heads, head_dim}), k_norm);
@@ -297,16 +299,17 @@ NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
   return out;
 }
 
-View scale(const Context& ctx, View x, float factor, const float* weight) {
-  View out = allocate_like(ctx, x);
+View scale(const Context& ctx, View x, float factor, const float* weight, View target) {
+  if (!target) target = allocate_like(ctx, x);
+  G4_CHECK_EQ(x.size(), target.size());
   LAUNCH(scale, ScaleArgs,
-         {.out = out.f32(),
+         {.out = target.f32(),
           .x = x.f32(),
           .weight = weight,
           .rows = x.rows(),
           .cols = x.cols(),
           .scale = factor});
-  return out;
+  return target;
 }
 
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows) {
@@ -334,9 +337,8 @@ View combine_per_layer(const Context& ctx, View context, std::span<const int32_t
   G4_CHECK_EQ(context.rank, 3);
   G4_CHECK_EQ(context.shape[0], count(ids));
   G4_CHECK_LE(column + context.shape[1] * context.shape[2], table.cols);
-  View out = allocate_like(ctx, context);
   LAUNCH(combine_per_layer, CombinePerLayerArgs,
-         {.out = out.f32(),
+         {.out = context.f32(),
           .context = context.f32(),
           .ids = ids.data(),
           .tokens = count(ids),
@@ -348,7 +350,7 @@ View combine_per_layer(const Context& ctx, View context, std::span<const int32_t
           .eps = norm.eps,
           .table_scale = table_scale,
           .combine_scale = combine_scale});
-  return out;
+  return context;
 }
 
 Routing route(const Context& ctx, View logits, const float* expert_scale, int64_t top_k) {

@@ -53,11 +53,14 @@ struct NormedSum {
   View normed;
 };
 
+// Uninitialised, with the shape of x
+View like(const Context& ctx, const View& x);
 View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids,
            float scale);  // [T, D]
 // Like x; written over `target` if there is one, which may be x.
 View rms_norm(const Context& ctx, View x, const Norm& norm, View target = {});
-View linear(const Context& ctx, View x, const Linear& layer);  // [T, in] -> [T, out]
+// [T, in] -> [T, out]; written over `target` if there is one.
+View linear(const Context& ctx, View x, const Linear& layer, View target = {});
 // The same for up to three layers of one input, the first of them not null; empty views for null
 // layers.
 std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers);
@@ -69,7 +72,7 @@ Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
                 std::span<const float> inv_freq);  // [T], [Dh/2] -> two of [T, Dh/2]
 // The norms of the heads and the rotary embedding: q [T, Hq · Dh] -> [T, Hq, Dh]. The same for k
 // [T, Hkv · Dh], which goes with the weightless norm of v to the slots [T] of the cache; k and v
-// are empty when the layer reads another's cache.
+// are empty when the layer reads another's cache. May write over q.
 View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
                    std::span<const int32_t> slots);
@@ -84,12 +87,13 @@ struct AddNormed {
 // sum = (x + norm(h)) · scale and normed = next(sum), like x
 NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
                      const AddNormed& options = {});
-View scale(const Context& ctx, View x, float factor,
-           const float* weight = nullptr);  // weight [cols] or null
+// weight [cols] or null. Like x; written over `target` if there is one, which may be x.
+View scale(const Context& ctx, View x, float factor, const float* weight = nullptr,
+           View target = {});
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  // [T, …] -> [R, …]
 View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
-// RMS of context [T, L, P] plus the table's rows [T, L · P], from `column` on -> [T, L, P]; see
-// kernels::CombinePerLayerArgs
+// RMS of context [T, L, P], which is written over, plus the table's rows [T, L · P], from `column`
+// on -> [T, L, P]; see kernels::CombinePerLayerArgs
 View combine_per_layer(const Context& ctx, View context, std::span<const int32_t> ids,
                        const Matrix& table, int64_t column, const Norm& norm, float table_scale,
                        float combine_scale);

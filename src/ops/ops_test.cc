@@ -118,9 +118,9 @@ TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
   const Rope rope{floats({2, 2}), floats({2, 2})};
   const std::vector<int32_t> slots = {5, 17};
   const kernels::KvLayer cached = cache(1, 4), cached_by_parts = cache(1, 4);
-  const View q = floats({2, 8}), k = floats({2, 4});
+  const View q = floats({2, 8}), q_again = floats({2, 8}), k = floats({2, 4});
   same(prepare_heads(ctx_, q, k, k, norm, norm, rope, cached, slots),
-       prepare_heads(composed, q, k, k, norm, norm, rope, cached_by_parts, slots));
+       prepare_heads(composed, q_again, k, k, norm, norm, rope, cached_by_parts, slots));
   EXPECT_EQ(std::memcmp(cached.k, cached_by_parts.k, 64 * 4 * 4), 0);
   EXPECT_EQ(std::memcmp(cached.v, cached_by_parts.v, 64 * 4 * 4), 0);
   EXPECT_NE(static_cast<const float*>(cached.k)[5 * 4], 5 * 4 + 1) << "nothing was stored";

@@ -45,6 +45,9 @@ Status check_memory(const Engine::MemoryPlan& plan, const EngineOptions& options
                        human_bytes(available), "; use a smaller context")};
 }
 
+// Rows looked up until their pages are given back: each may hold 64 KiB around it.
+constexpr int64_t kTokensBetweenForgetting = 512;
+
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
 
 }  // namespace
@@ -338,6 +341,11 @@ Result<std::vector<Event>> Engine::step() {
               std::span(&last, entry.wants_logits ? 1 : 0));
   }
   G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch));
+  looked_up_tokens_ += batch.num_tokens();
+  if (looked_up_tokens_ >= kTokensBetweenForgetting) {
+    model_->forget_tables();
+    looked_up_tokens_ = 0;
+  }
 
   size_t row = 0;
   std::vector<size_t> finished;

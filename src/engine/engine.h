@@ -152,6 +152,7 @@ class Engine {
   std::map<SequenceId, Sequence> kept_;  // finished, cache still there
   SequenceId next_id_ = 1;
   int64_t reused_tokens_ = 0;
+  int64_t looked_up_tokens_ = 0;  // since the model's tables were forgotten
 };
 
 }  // namespace gemma4::engine

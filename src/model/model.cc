@@ -142,6 +142,17 @@ Status Model::pack_matrices(const std::vector<TensorEntry>& entries) {
   return {};
 }
 
+void Model::forget_tables() const {
+  const auto forget = [&](const Matrix& table) {
+    if (!table) return;
+    store_.forget(
+        {.bytes = {static_cast<const std::byte*>(table.data), static_cast<size_t>(table.bytes())}});
+  };
+  forget(weights_.embed_tokens_per_layer);
+  const bool is_head = config_.text.tie_word_embeddings && weights_.embed_tokens.packed == nullptr;
+  if (!is_head) forget(weights_.embed_tokens);  // a head is read whole, at every step
+}
+
 Status Model::bind_tensor(const TensorEntry& entry) {
   const io::Tensor* tensor = store_.find(entry.name);
   const auto invalid = [&](const std::string& problem) {

@@ -52,6 +52,10 @@ class Model {
   // only).
   uint64_t bytes_per_token() const;
   const io::TensorStore& store() const { return store_; }
+  // Gives back the pages of tables that are only looked up, row by row; what is touched again comes
+  // from the page cache. A look-up brings in the pages around its row too: after some thousand
+  // tokens they would be a good part of the file.
+  void forget_tables() const;
   const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 
  private:

@@ -385,6 +385,7 @@ TEST(KernelTables, EachInstructionSetOfThisMachineHasItsOwnKernels) {
   EXPECT_EQ(names.contains("AVX2"), flags.contains("avx2") && flags.contains("fma"));
   EXPECT_EQ(names.contains("AVX2_VNNI"), flags.contains("avx_vnni"));
   EXPECT_EQ(names.contains("AVX3"), flags.contains("avx512vl") && flags.contains("avx512dq"));
+  EXPECT_EQ(names.contains("AMX"), flags.contains("amx_tile") && flags.contains("amx_int8"));
 #elif defined(__aarch64__)
   EXPECT_TRUE(names.contains("NEON"));
 #endif

@@ -196,7 +196,7 @@ TEST_P(QuantisedKernels, PackedRowsDoNotDependOnTheirBatchMates) {
 // are exact, and what follows them has one order.
 TEST(QuantisedExtensions, HaveTheBitsOfTheirInstructionSet) {
   const std::map<std::string, std::string> set_of = {
-      {"AVX2_VNNI", "AVX2"}, {"NEON_I8MM", "NEON"}, {"NEON_DOTPROD", "NEON"}};
+      {"AMX", "AVX3_DL"}, {"AVX2_VNNI", "AVX2"}, {"NEON_I8MM", "NEON"}, {"NEON_DOTPROD", "NEON"}};
   std::map<std::string, kernels::Table> tables;
   for (const kernels::Table& table : kernels::all_cpu_tables()) tables[table.name] = table;
   ThreadPool pool(2);

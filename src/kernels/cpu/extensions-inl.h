@@ -13,6 +13,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/amx-inl.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/mmla-inl.h"
 #include "kernels/cpu/quantised-inl.h"
@@ -66,7 +67,9 @@ struct I8mmProducts : SetProducts {
 // Calls add(name, Products()) for what this CPU has beyond the instruction set, best first.
 template <class Add>
 void for_each_extension([[maybe_unused]] const Add& add) {
-#if HWY_TARGET == HWY_AVX2
+#if HWY_TARGET == HWY_AVX3_DL
+  if (has_amx_int8()) add("AMX", TiledProducts<AmxTiles>());
+#elif HWY_TARGET == HWY_AVX2
   if (has_avx_vnni()) add("AVX2_VNNI", AvxVnniProducts());
 #elif HWY_ARCH_ARM_A64 && HWY_TARGET == HWY_NEON
   if (has_i8mm()) add("NEON_I8MM", I8mmProducts());

@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
 #elif defined(__aarch64__)
@@ -41,18 +43,29 @@ bool has_avx_vnni() {
   return (cpuid(7, 1).eax >> 4 & 1) != 0 && saves(kYmm);
 }
 
+bool has_amx_int8() {
+  constexpr uint64_t kTiles = uint64_t{3} << 17;  // their configuration and their data
+  constexpr long kRequestPermission = 0x1023;     // ARCH_REQ_XCOMP_PERM, Linux 5.16
+  constexpr long kTileData = 18;
+  const uint32_t edx = cpuid(7, 0).edx;
+  if ((edx >> 24 & 1) == 0 || (edx >> 25 & 1) == 0 || !saves(kTiles)) return false;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 bool has_dotprod() { return false; }
 bool has_i8mm() { return false; }
 
 #elif defined(__aarch64__)
 
 bool has_avx_vnni() { return false; }
+bool has_amx_int8() { return false; }
 bool has_dotprod() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 bool has_i8mm() { return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
 
 #else
 
 bool has_avx_vnni() { return false; }
+bool has_amx_int8() { return false; }
 bool has_dotprod() { return false; }
 bool has_i8mm() { return false; }
 

@@ -37,9 +37,10 @@ struct QuantisedBlock {
   float sum;         // d · Σ q
 };
 struct QuantisedRows {
-  std::vector<QuantisedBlock> data;  // [T, K / 32]
+  std::vector<QuantisedBlock> data;  // [T + kPaddingTokens, K / 32]
   int64_t blocks = 0;                // K / 32
 };
+constexpr int64_t kPaddingTokens = 15;  // rows of any bytes, for tiles that reach beyond the last
 
 // The largest magnitude becomes 127.
 HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int32_t offset, int parts,
@@ -77,7 +78,7 @@ void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t tokens, 
                    QuantisedRows& out) {
   constexpr int64_t kBlocksPerPiece = 512;
   out.blocks = cols / kPackedCols;
-  out.data.resize(static_cast<size_t>(tokens * out.blocks));
+  out.data.resize(static_cast<size_t>((tokens + kPaddingTokens) * out.blocks));
   queue.pool->parallel_for(
       tokens * out.blocks, kBlocksPerPiece, [&](int64_t begin, int64_t end) HWY_ATTR {
         for (int64_t i = begin; i < end; ++i)

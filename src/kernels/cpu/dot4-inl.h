@@ -1,12 +1,10 @@
 // The 8-bit dot product of four columns that quantised products are made of, with the instruction
 // that each set has for it. Exact in all of them. Included once per instruction set.
 //
-// A table names its dot product as a type (SetDot, or one of extensions-inl.h) that has
+// Dot is a type, SetDot or one of extensions-inl.h, that has
 //   dot4<kSmallWeights>(acc, w, x)   acc + Σ_i w_i · x_i, lane by lane: w has four bytes in a lane,
-//   x
-//                                    four signed ones from -127 to 127
-//   kSigned                          w's bytes count as 128 less than they say, unless they are
-//   small
+//                                    x four signed ones from -127 to 127
+//   kSigned                          bytes of w that are not small count 128 less than they say
 // With kSmallWeights the bytes of w are at most 127, else anything.
 
 #if defined(GEMMA4_KERNELS_CPU_DOT4_INL_H_) == defined(HWY_TARGET_TOGGLE)

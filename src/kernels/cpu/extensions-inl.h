@@ -25,17 +25,22 @@ namespace HWY_NAMESPACE {
 #if HWY_TARGET == HWY_AVX2
 
 // The VEX form of the instruction that AVX3_DL has.
-struct AvxVnniProducts : SetProducts {
+struct AvxVnniDot {
+  static constexpr bool kSigned = false;
   template <bool kSmallWeights>
   static HWY_INLINE IntVec dot4(IntVec acc, WordVec w, IntVec x) {
     asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc.raw) : "x"(w.raw), "x"(x.raw));
     return acc;
   }
 };
+struct AvxVnniProducts : SetProducts {
+  using Dot = AvxVnniDot;
+};
 
 #elif HWY_ARCH_ARM_A64 && HWY_TARGET == HWY_NEON
 
-struct DotprodProducts : SetProducts {
+struct SignedDot {
+  static constexpr bool kSigned = true;
   template <bool kSmallWeights>
   static HWY_INLINE IntVec dot4(IntVec acc, WordVec w, IntVec x) {
     asm(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b"
@@ -44,8 +49,11 @@ struct DotprodProducts : SetProducts {
     return acc;
   }
 };
+struct DotprodProducts : SetProducts {
+  using Dot = SignedDot;
+};
 
-struct I8mmProducts : SetProducts {
+struct MixedDot {
   static constexpr bool kSigned = false;
   template <bool kSmallWeights>
   static HWY_INLINE IntVec dot4(IntVec acc, WordVec w, IntVec x) {
@@ -54,6 +62,9 @@ struct I8mmProducts : SetProducts {
         : "w"(w.raw), "w"(x.raw));
     return acc;
   }
+};
+struct I8mmProducts : SetProducts {
+  using Dot = MixedDot;
   template <class Format>
   static void many(const QuantisedRows& x, int64_t first, int64_t tokens,
                    const typename Format::Block* blocks, int64_t groups, float* out,

@@ -303,7 +303,8 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
 // How this instruction set multiplies packed weights. A table for more than the set names another
 // such type (extensions-inl.h): a dot product, and what kManyTokens or more go through, with the
 // arguments and the bits of quantised_many.
-struct SetProducts : SetDot {
+struct SetProducts {
+  using Dot = SetDot;
   static constexpr int64_t kManyTokens = kQuantisedTokens + 1;
   template <class Format>
   static void many(const QuantisedRows& x, int64_t first, int64_t tokens,
@@ -316,20 +317,21 @@ struct SetProducts : SetDot {
 // Calls run(Format()) for the format of a packed weight.
 template <class Products, class Run>
 void with_format(DType dtype, const Run& run) {
+  using Dot = typename Products::Dot;
   switch (dtype) {
     case DType::kQ4_0:
-      return run(MultipliedWith<Q4_0Format, Products>());
+      return run(MultipliedWith<Q4_0Format, Dot>());
     case DType::kQ8_0:
-      return run(MultipliedWith<Q8_0Format, Products>());
+      return run(MultipliedWith<Q8_0Format, Dot>());
     case DType::kIQ4_NL:
-      return run(MultipliedWith<IQ4_NLFormat, Products>());
+      return run(MultipliedWith<IQ4_NLFormat, Dot>());
     case DType::kQ4_K:
-      return run(MultipliedWith<Q4_KFormat, Products>());
+      return run(MultipliedWith<Q4_KFormat, Dot>());
     case DType::kQ5_K:
-      return run(MultipliedWith<Q5_KFormat, Products>());
+      return run(MultipliedWith<Q5_KFormat, Dot>());
     default:
       G4_CHECK(dtype == DType::kQ6_K);
-      run(MultipliedWith<Q6_KFormat, Products>());
+      run(MultipliedWith<Q6_KFormat, Dot>());
   }
 }
 

@@ -1,6 +1,6 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
+.PHONY: help run build test test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
@@ -63,6 +63,13 @@ tsan:  ## the fast suite under thread sanitizer
 	@cmake --build --preset tsan
 	@ctest --preset tsan --no-tests=error
 
+test-aarch64:  ## build for ARM, run the tests on emulated CPUs; minutes
+	@scripts/install_deps.sh build test aarch64
+	@scripts/fetch_arm64_libraries.sh
+	@$(MAKE) --no-print-directory build/aarch64/build.ninja
+	@cmake --build --preset aarch64
+	@scripts/test_aarch64.sh
+
 fuzz:  ## every fuzz target for a quarter minute; scripts/fuzz.sh 3600 for an hour each
 	@scripts/install_deps.sh build test fuzz
 	@$(MAKE) --no-print-directory build/asan/build.ninja
@@ -73,7 +80,7 @@ verify-full-size: build  ## full-size E2B from the formula against the reference
 	@scripts/verify_full_size.sh
 
 deps:  ## install every Debian package that any of these commands needs
-	@scripts/install_deps.sh build test bench lint fuzz vocabulary
+	@scripts/install_deps.sh build test bench lint fuzz aarch64 vocabulary
 
 clean:  ## remove everything built
 	@rm -rf build

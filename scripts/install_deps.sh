@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian 12 packages that are missing for the groups named. Silent when there are none.
 #
-#   scripts/install_deps.sh build|test|bench|lint|fuzz|vocabulary...
+#   scripts/install_deps.sh build|test|bench|lint|fuzz|aarch64|vocabulary...
 #
 # As root or with sudo it installs; otherwise it prints the command to run and exits with 1.
 set -eu
@@ -22,6 +22,7 @@ packages_of() {
     bench) echo libbenchmark-dev ;;
     lint) echo clang-format-14 clang-tidy-14 ;;
     fuzz) echo clang-14 libclang-rt-14-dev ;;
+    aarch64) echo g++-aarch64-linux-gnu qemu-user ;;
     vocabulary) echo git:git node:nodejs npm:npm ca-certificates ;;
     *)
       echo "install_deps: no group named '$1'" >&2

@@ -310,6 +310,7 @@ TEST_P(ElementwiseKernels, RouteChoosesTheLargestAndTiesByIndex) {
     }
 }
 
+#if defined(__x86_64__)
 // CPU flags of this machine, as the kernel reports them; empty where there is no such file.
 std::set<std::string> cpu_flags() {
   std::ifstream file("/proc/cpuinfo");
@@ -322,6 +323,7 @@ std::set<std::string> cpu_flags() {
     }
   return flags;
 }
+#endif
 
 TEST(KernelTables, EachInstructionSetOfThisMachineHasItsOwnKernels) {
   const std::vector<Table> tables = kernels::all_cpu_tables();
@@ -336,9 +338,15 @@ TEST(KernelTables, EachInstructionSetOfThisMachineHasItsOwnKernels) {
     EXPECT_NE(table.attention, kernels::reference_table().attention);
     EXPECT_NE(table.experts, kernels::reference_table().experts);
   }
+#if defined(__x86_64__)
   const std::set<std::string> flags = cpu_flags();
   EXPECT_EQ(names.contains("AVX2"), flags.contains("avx2") && flags.contains("fma"));
+  EXPECT_EQ(names.contains("AVX2_VNNI"), flags.contains("avx_vnni"));
   EXPECT_EQ(names.contains("AVX3"), flags.contains("avx512vl") && flags.contains("avx512dq"));
+  EXPECT_EQ(names.contains("AMX"), flags.contains("amx_tile") && flags.contains("amx_int8"));
+#elif defined(__aarch64__)
+  EXPECT_TRUE(names.contains("NEON"));
+#endif
   RecordProperty("tables", static_cast<int>(tables.size()));
   for (const std::string& name : names) printf("kernel table: %s\n", name.c_str());
 }

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <string>
 
-#include "kernels/packed.h"
-#include "quant/dequantize.h"
-#include "tests/kernel_testing.h"
+#include "tests/quantised_testing.h"
 
 namespace gemma4::testing {
 namespace {
@@ -21,55 +21,6 @@ constexpr DType kBlockTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,   DTy
                                  DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,   DType::kQ4_K,
                                  DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
                                  DType::kMXFP4};
-constexpr DType kPackedTypes[] = {DType::kQ4_0, DType::kQ8_0, DType::kIQ4_NL,
-                                  DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
-
-int64_t whole_blocks(DType dtype, int64_t cols) {
-  const int64_t block = info_of(dtype).block_elements;
-  return (cols + block - 1) / block * block;
-}
-
-// Random blocks whose values are of ordinary size, at an odd address, and what they mean.
-class BlockWeight {
- public:
-  BlockWeight(Random& random, DType dtype, int64_t rows, int64_t cols)
-      : bytes_(1 + static_cast<size_t>(rows * row_bytes(dtype, cols))),
-        values_(static_cast<size_t>(rows * cols)),
-        matrix_{bytes_.data() + 1, dtype, rows, cols} {
-    const DTypeInfo info = info_of(dtype);
-    float* values = values_.data();
-    for (std::byte* block = bytes_.data() + 1; block < bytes_.data() + bytes_.size();
-         block += info.block_bytes, values += info.block_elements)
-      do {
-        for (int64_t i = 0; i < info.block_bytes; ++i)
-          block[i] = static_cast<std::byte>(random.bits() >> 32);
-        quant::dequantize_row(dtype, block, info.block_elements, values);
-      } while (!std::all_of(values, values + info.block_elements,
-                            [](float x) { return std::abs(x) < 64; }));
-  }
-  const Matrix& matrix() const { return matrix_; }
-  float at(int64_t row, int64_t col) const {
-    return values_[static_cast<size_t>(row * matrix_.cols + col)];
-  }
-  // The matrix with a packed copy that lives as long as this.
-  Matrix packed() {
-    packed_.resize(static_cast<size_t>(matrix_.bytes()) / sizeof(Line) + 1);
-    kernels::pack_rows(matrix_, 0, matrix_.rows, packed_.data());
-    Matrix result = matrix_;
-    result.packed = packed_.data();
-    return result;
-  }
-
- private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-  std::vector<std::byte> bytes_;
-  std::vector<float> values_;
-  Matrix matrix_;
-  std::vector<Line> packed_;
-};
-
 // How far an output may be off because its input was rounded: half a step for every column, where
 // 127 steps are the largest magnitude of the column's 32.
 std::vector<double> rounding_bounds(const std::vector<float>& x, int64_t tokens,
@@ -239,6 +190,32 @@ TEST_P(QuantisedKernels, PackedRowsDoNotDependOnTheirBatchMates) {
             << name_of(dtype) << " " << tokens << " tokens, " << rows << " rows";
       }
     }
+}
+
+// What an instruction set has beside itself may be faster and nothing else: sums over 32 columns
+// are exact, and what follows them has one order.
+TEST(QuantisedExtensions, HaveTheBitsOfTheirInstructionSet) {
+  const std::map<std::string, std::string> set_of = {
+      {"AMX", "AVX3_DL"}, {"AVX2_VNNI", "AVX2"}, {"NEON_I8MM", "NEON"}, {"NEON_DOTPROD", "NEON"}};
+  std::map<std::string, kernels::Table> tables;
+  for (const kernels::Table& table : kernels::all_cpu_tables()) tables[table.name] = table;
+  ThreadPool pool(2);
+  const kernels::Queue queue{&pool};
+  Random random(47);
+  for (const auto& [name, set] : set_of) {
+    if (!tables.contains(name)) continue;
+    for (const DType dtype : kPackedTypes)
+      for (const int64_t tokens : {1, 7, 8, 33, 64}) {
+        const int64_t rows = 80, cols = whole_blocks(dtype, 1120);
+        BlockWeight weight(random, dtype, rows, cols);
+        const std::vector<float> x = floats(random, tokens * cols, Values::kWorst);
+        Output out(tokens * rows), expected(tokens * rows);
+        tables.at(name).linear(queue, {out.data(), x.data(), tokens, weight.packed()});
+        tables.at(set).linear(queue, {expected.data(), x.data(), tokens, weight.packed()});
+        ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.values().size_bytes()), 0)
+            << name << ", " << name_of(dtype) << ", " << tokens << " tokens";
+      }
+  }
 }
 
 // One expert of one choice is a gated MLP: its bits are those of the entries it is made of.

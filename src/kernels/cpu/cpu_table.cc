@@ -1,20 +1,24 @@
 // The vectorised CPU tables: this file is compiled once per instruction set (Highway's
-// foreach_target) and one table is filled for each.
+// foreach_target); one table is filled for each, and one for each of its extensions that this CPU
+// has.
 
 // The 8-bit dot products of AVX-512 come with this set, which Highway leaves out by default.
 #define HWY_WANT_AVX3_DL
+// Tiles are arrays of vectors, and vectors whose length the compiler does not know cannot be in
+// one.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/cpu_table.cc"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/highway.h>
 
-#include <string>
 #include <vector>
 
 #include "kernels/cpu/attention-inl.h"
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
+#include "kernels/cpu/extensions-inl.h"
 #include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
 #include "kernels/registry.h"
@@ -24,14 +28,15 @@ namespace gemma4::kernels {
 namespace HWY_NAMESPACE {
 
 // Entries that gain nothing from vectors keep their definition.
-void fill_table(Table& table) {
-  table = reference_table();
-  table.name = hwy::TargetName(HWY_TARGET);
+template <class Products>
+Table table_with(const char* name) {
+  Table table = reference_table();
+  table.name = name;
   table.reads_packed = true;
   table.embed = embed;
   table.combine_per_layer = combine_per_layer;
   table.rms_norm = rms_norm;
-  table.linear = linear;
+  table.linear = linear<Products>;
   table.rope_table = rope_table;
   table.rope = rope;
   table.store_kv = store_kv;
@@ -40,13 +45,22 @@ void fill_table(Table& table) {
   table.add = add;
   table.scale = scale;
   table.soft_cap = soft_cap;
-  table.experts = experts;
+  table.experts = experts<Products>;
   // A launch costs next to nothing here: these are composed of the entries above.
   table.linear_group = nullptr;
   table.gated_linear = nullptr;
   table.prepare_heads = nullptr;
   table.add_normed = nullptr;
   table.best_logits = nullptr;
+  return table;
+}
+
+// The tables of this instruction set, best first.
+void add_tables(std::vector<Table>& tables) {
+  for_each_extension([&](const char* name, auto products) {
+    tables.push_back(table_with<decltype(products)>(name));
+  });
+  tables.push_back(table_with<SetProducts>(hwy::TargetName(HWY_TARGET)));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -56,26 +70,25 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace gemma4::kernels {
 
-HWY_EXPORT(fill_table);
+HWY_EXPORT(add_tables);
 
 namespace {
-Table table_for(int64_t target) {
+void add_tables_for(int64_t target, std::vector<Table>& tables) {
   hwy::SetSupportedTargetsForTest(target);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  Table table;
-  HWY_DYNAMIC_DISPATCH(fill_table)(table);
+  HWY_DYNAMIC_DISPATCH(add_tables)(tables);
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return table;
 }
-}  // namespace
 
-namespace {
 std::vector<Table> build_tables() {
   std::vector<Table> tables;
-  const int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
+  int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
+#if HWY_ARCH_ARM_A64
+  targets |= HWY_NEON;  // Highway asks for AES as well, which nothing here uses
+#endif
   for (int bit = 0; bit < 62; ++bit)  // lower bits are better instruction sets
-    if ((targets >> bit & 1) != 0) tables.push_back(table_for(int64_t{1} << bit));
+    if ((targets >> bit & 1) != 0) add_tables_for(int64_t{1} << bit, tables);
   return tables;
 }
 }  // namespace

@@ -29,10 +29,11 @@ struct ExpertGroup {
 // The product of every group with its expert, cut into pieces of weight rows over all groups at
 // once. x and out are [pairs, stride] in sorted order; `per_expert` rows of `weight` belong to each
 // expert.
-inline void grouped_linear(Queue queue, const std::vector<ExpertGroup>& groups,
-                           const Matrix& weight, int64_t per_expert, const float* x,
-                           int64_t x_stride, float* out, int64_t out_stride) {
-  const LinearInput input(queue, x, x_stride, groups.back().end, weight);
+template <class Products>
+void grouped_linear(Queue queue, const std::vector<ExpertGroup>& groups, const Matrix& weight,
+                    int64_t per_expert, const float* x, int64_t x_stride, float* out,
+                    int64_t out_stride) {
+  const LinearInput<Products> input(queue, x, x_stride, groups.back().end, weight);
   const int64_t step = rows_per_piece(weight);
   const int64_t pieces = (per_expert + step - 1) / step;
   queue.pool->parallel_for(
@@ -48,7 +49,8 @@ inline void grouped_linear(Queue queue, const std::vector<ExpertGroup>& groups,
       });
 }
 
-inline void experts(Queue queue, const ExpertsArgs& a) {
+template <class Products>
+void experts(Queue queue, const ExpertsArgs& a) {
   const int64_t pairs = a.tokens * a.top_k;
   std::vector<int32_t> order(static_cast<size_t>(pairs));  // sorted position -> pair
   std::iota(order.begin(), order.end(), 0);
@@ -73,14 +75,14 @@ inline void experts(Queue queue, const ExpertsArgs& a) {
       std::memcpy(x + i * a.hidden, a.x + order[static_cast<size_t>(i)] / a.top_k * a.hidden,
                   static_cast<size_t>(a.hidden) * sizeof(float));
   });
-  grouped_linear(queue, groups, a.gate_up, 2 * a.width, x, a.hidden, inner, 2 * a.width);
+  grouped_linear<Products>(queue, groups, a.gate_up, 2 * a.width, x, a.hidden, inner, 2 * a.width);
   queue.pool->parallel_for(pairs, grain_of(a.width), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* row = inner + i * 2 * a.width;
       gated_gelu_row(row, row, row + a.width, a.width);
     }
   });
-  grouped_linear(queue, groups, a.down, a.hidden, inner, 2 * a.width, result, a.hidden);
+  grouped_linear<Products>(queue, groups, a.down, a.hidden, inner, 2 * a.width, result, a.hidden);
   queue.pool->parallel_for(a.tokens, grain_of(a.hidden * a.top_k), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       float* out = a.out + t * a.hidden;

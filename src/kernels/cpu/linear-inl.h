@@ -137,7 +137,8 @@ void dot_block(const float* x, int64_t x_stride, int64_t tokens, const typename 
                          out + t * out_stride, out_stride);
 }
 
-// The input of a product in the form that the weight asks for.
+// The input of a product in the form that the weight asks for. Products: SetProducts or another.
+template <class Products>
 class LinearInput {
  public:
   // x [tokens, stride], of which weight.cols columns count.
@@ -145,7 +146,7 @@ class LinearInput {
       : x_(x), stride_(stride) {
     static thread_local QuantisedRows quantised;  // grows to what the largest step needs
     if (weight.packed == nullptr) return;
-    with_format(weight.dtype, [&](auto format) {
+    with_format<Products>(weight.dtype, [&](auto format) {
       quantise_rows<decltype(format)>(queue, x, stride, tokens, weight.cols, quantised);
     });
     quantised_ = &quantised;
@@ -155,7 +156,8 @@ class LinearInput {
   void multiply(int64_t first, int64_t tokens, const Matrix& weight, int64_t begin, int64_t end,
                 float* out, int64_t out_stride) const {
     if (weight.packed != nullptr)
-      return quantised_linear_rows(*quantised_, first, tokens, weight, begin, end, out, out_stride);
+      return quantised_linear_rows<Products>(*quantised_, first, tokens, weight, begin, end, out,
+                                             out_stride);
     if (is_block_dtype(weight.dtype))
       return multiply_blocks(first, tokens, weight, begin, end, out, out_stride);
     const auto run = [&](auto weights) {
@@ -200,8 +202,9 @@ inline int64_t rows_per_piece(const Matrix& weight) {
   return rows / step * step;
 }
 
-inline void linear(Queue queue, const LinearArgs& a) {
-  const LinearInput input(queue, a.x, a.weight.cols, a.tokens, a.weight);
+template <class Products>
+void linear(Queue queue, const LinearArgs& a) {
+  const LinearInput<Products> input(queue, a.x, a.weight.cols, a.tokens, a.weight);
   queue.pool->parallel_for(
       a.weight.rows, rows_per_piece(a.weight), [&](int64_t begin, int64_t end) {
         input.multiply(0, a.tokens, a.weight, begin, end, a.out, a.weight.rows);

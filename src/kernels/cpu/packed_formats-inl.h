@@ -5,6 +5,7 @@
 //   load(group, b, j, lane)       columns [4j, 4j + 4) as unsigned bytes that are kOffset too large
 //   scale(group, b, part, lane)   what the sums of the sub-block's kParts parts are multiplied with
 //   min(group, b, lane)           with kMins: what every column is too large by, after scaling
+//   dot4(acc, w, x)               four columns of what load() gives with four of an activation
 // kOpen: already taken apart. kSmall: the bytes are at most 127. kSubBlocks: sub-blocks in a Block.
 
 #if defined(GEMMA4_KERNELS_CPU_PACKED_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -185,6 +186,16 @@ struct Q6_KFormat {
   }
 };
 
+// A format as a table multiplies it, with its kind of dot product (dot4-inl.h).
+template <class Format, class Dot>
+struct MultipliedWith : Format {
+  static constexpr int32_t kOffset =
+      Format::kOffset - (Dot::kSigned && !Format::kSmall ? int32_t{128} : int32_t{0});
+  static HWY_INLINE IntVec dot4(IntVec acc, WordVec w, IntVec x) {
+    return Dot::template dot4<Format::kSmall>(acc, w, x);
+  }
+};
+
 constexpr size_t kLanes = HWY_LANES(float);
 static_assert(static_cast<size_t>(kPackedRows) % kLanes == 0);
 constexpr int kGroupVectors = static_cast<int>(kPackedRows / static_cast<int64_t>(kLanes));
@@ -213,6 +224,7 @@ struct OpenFormat {
   static HWY_INLINE WordVec load(const Block* group, int64_t b, size_t j, size_t lane) {
     return load_words(group[b].q[j], lane);
   }
+  static HWY_INLINE IntVec dot4(IntVec acc, WordVec w, IntVec x) { return Format::dot4(acc, w, x); }
 
   static HWY_INLINE void open(const typename Format::Block* group, int64_t b, OpenBlock& out) {
     const ScaleTag d;

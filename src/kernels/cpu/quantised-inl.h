@@ -37,9 +37,10 @@ struct QuantisedBlock {
   float sum;         // d · Σ q
 };
 struct QuantisedRows {
-  std::vector<QuantisedBlock> data;  // [T, K / 32]
+  std::vector<QuantisedBlock> data;  // [T + kPaddingTokens, K / 32]
   int64_t blocks = 0;                // K / 32
 };
+constexpr int64_t kPaddingTokens = 15;  // rows of any bytes, for tiles that reach beyond the last
 
 // The largest magnitude becomes 127.
 HWY_INLINE void quantise_block(const float* HWY_RESTRICT x, int32_t offset, int parts,
@@ -77,7 +78,7 @@ void quantise_rows(Queue queue, const float* x, int64_t stride, int64_t tokens, 
                    QuantisedRows& out) {
   constexpr int64_t kBlocksPerPiece = 512;
   out.blocks = cols / kPackedCols;
-  out.data.resize(static_cast<size_t>(tokens * out.blocks));
+  out.data.resize(static_cast<size_t>((tokens + kPaddingTokens) * out.blocks));
   queue.pool->parallel_for(
       tokens * out.blocks, kBlocksPerPiece, [&](int64_t begin, int64_t end) HWY_ATTR {
         for (int64_t i = begin; i < end; ++i)
@@ -191,8 +192,7 @@ HWY_INLINE void quantised_tile(const QuantisedRows& x, int64_t token, int64_t be
           int32_t four;
           std::memcpy(&four, rows[t * x.blocks + b].q + 4 * j, sizeof four);
           const IntVec value = hn::Set(di, four);
-          for (int n = 0; n < kVectors; ++n)
-            dot[t][n] = dot4<Format::kSmall>(dot[t][n], bytes[n], value);
+          for (int n = 0; n < kVectors; ++n) dot[t][n] = Format::dot4(dot[t][n], bytes[n], value);
         }
       }
       ScaleVec scale[kVectors];
@@ -313,41 +313,56 @@ void quantised_many(const QuantisedRows& x, int64_t first, int64_t tokens,
   }
 }
 
+// How this instruction set multiplies packed weights. A table for more than the set names another
+// such type (extensions-inl.h): a dot product, and what kManyTokens or more go through, with the
+// arguments and the bits of quantised_many.
+struct SetProducts {
+  using Dot = SetDot;
+  static constexpr int64_t kManyTokens = kQuantisedTokens + 1;
+  template <class Format>
+  static void many(const QuantisedRows& x, int64_t first, int64_t tokens,
+                   const typename Format::Block* blocks, int64_t groups, float* out,
+                   int64_t out_stride) {
+    quantised_many<Format>(x, first, tokens, blocks, groups, out, out_stride);
+  }
+};
+
 // Calls run(Format()) for the format of a packed weight.
-template <class Run>
+template <class Products, class Run>
 void with_format(DType dtype, const Run& run) {
+  using Dot = typename Products::Dot;
   switch (dtype) {
     case DType::kQ4_0:
-      return run(Q4_0Format());
+      return run(MultipliedWith<Q4_0Format, Dot>());
     case DType::kQ8_0:
-      return run(Q8_0Format());
+      return run(MultipliedWith<Q8_0Format, Dot>());
     case DType::kIQ4_NL:
-      return run(IQ4_NLFormat());
+      return run(MultipliedWith<IQ4_NLFormat, Dot>());
     case DType::kQ4_K:
-      return run(Q4_KFormat());
+      return run(MultipliedWith<Q4_KFormat, Dot>());
     case DType::kQ5_K:
-      return run(Q5_KFormat());
+      return run(MultipliedWith<Q5_KFormat, Dot>());
     default:
       G4_CHECK(dtype == DType::kQ6_K);
-      run(Q6_KFormat());
+      run(MultipliedWith<Q6_KFormat, Dot>());
   }
 }
 
 // out[t · out_stride + n] = x[first + t] · w[n] for rows [begin, end) of a packed weight, multiples
 // of 16; n counts from row 0.
-inline void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t tokens,
-                                  const Matrix& weight, int64_t begin, int64_t end, float* out,
-                                  int64_t out_stride) {
-  constexpr int64_t kManyTokens = kQuantisedTokens + 1;
-  with_format(weight.dtype, [&](auto format) {
+template <class Products>
+void quantised_linear_rows(const QuantisedRows& x, int64_t first, int64_t tokens,
+                           const Matrix& weight, int64_t begin, int64_t end, float* out,
+                           int64_t out_stride) {
+  with_format<Products>(weight.dtype, [&](auto format) {
     using Format = decltype(format);
     const auto* blocks = static_cast<const typename Format::Block*>(weight.packed) +
                          begin / kPackedRows * (x.blocks / Format::kSubBlocks);
     const int64_t groups = (end - begin) / kPackedRows;
-    if (tokens < kManyTokens)
+    if (tokens < Products::kManyTokens)
       quantised_few<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
     else
-      quantised_many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
+      Products::template many<Format>(x, first, tokens, blocks, groups, out + begin, out_stride);
   });
 }
 

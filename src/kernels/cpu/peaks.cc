@@ -36,7 +36,7 @@ float int8_rounds(uint32_t weights, int32_t values) {
   IntVec sums[kSums];
   for (IntVec& sum : sums) sum = hn::Zero(d);
   for (int64_t i = 0; i < kRounds; ++i)
-    for (IntVec& sum : sums) sum = dot4<true>(sum, w, x);
+    for (IntVec& sum : sums) sum = SetDot::dot4<true>(sum, w, x);
   for (int i = 1; i < kSums; ++i) sums[0] = hn::Xor(sums[0], sums[i]);
   return static_cast<float>(hn::GetLane(sums[0]));
 }

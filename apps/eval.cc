@@ -1,14 +1,17 @@
 // gemma4 eval: perplexity of a model on a text, and its divergence from another model.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/commands.h"
+#include "apps/gguf_output.h"
 #include "apps/json_output.h"
 #include "apps/model_source.h"
 #include "apps/option_checks.h"
@@ -17,6 +20,9 @@
 #include "apps/text_evaluation.h"
 #include "apps/text_score.h"
 #include "base/strings.h"
+#include "io/gguf_parts.h"
+#include "model/imatrix.h"
+#include "model/imatrix_collector.h"
 
 namespace gemma4::apps {
 namespace {
@@ -25,6 +31,7 @@ struct Arguments {
   std::string model;
   std::string text;
   std::string baseline;
+  std::string imatrix;  // file to write; empty: none
   TextChunks::Options chunks;
   std::string device = "auto";
   bool json = false;
@@ -62,7 +69,7 @@ Comparison compare(TextScores& scores) {
 }
 
 struct Report {
-  std::string model, baseline;  // paths
+  std::string model, baseline, imatrix;  // paths
   int64_t text_tokens = 0, chunks = 0, chunk_tokens = 0, scored_tokens = 0;
   double seconds = 0;
   Exponential perplexity;
@@ -79,6 +86,7 @@ void print_table(const Report& report) {
               fixed(report.seconds, 1).c_str());
   std::printf("perplexity             %.4f ± %.4f\n", report.perplexity.value,
               report.perplexity.standard_error);
+  if (!report.imatrix.empty()) std::printf("importance matrix      %s\n", report.imatrix.c_str());
   if (!report.comparison) return;
   const Comparison& c = *report.comparison;
   std::printf("of the baseline        %.4f ± %.4f  (%s)\n", c.perplexity.value,
@@ -101,6 +109,7 @@ void print_json(const Report& report) {
                                  {"seconds", report.seconds},
                                  {"perplexity", report.perplexity.value},
                                  {"perplexity_error", report.perplexity.standard_error}};
+  if (!report.imatrix.empty()) json["imatrix"] = report.imatrix;
   if (report.comparison) {
     const Comparison& c = *report.comparison;
     json["baseline"] = {{"model", report.baseline},
@@ -143,8 +152,41 @@ Status check_context(const Arguments& arguments, const LoadedModel& model) {
                                                     model.path, " takes up to ", limit, " tokens")};
 }
 
+// Where the importance matrix goes; empty without one.
+Result<std::string> imatrix_path(const Arguments& arguments) {
+  if (arguments.imatrix.empty()) return std::string();
+  if (!io::is_gguf_path(arguments.imatrix))
+    return Error{ErrorCode::kInvalidArgument, arguments.imatrix + ": the name must end in .gguf"};
+  return new_output_path(arguments.imatrix);
+}
+
+Status save_imatrix(const model::ImportanceCollector& collector, const Arguments& arguments,
+                    const TextChunks& chunks, const std::string& path) {
+  namespace fs = std::filesystem;
+  model::ImportanceMatrix matrix;
+  G4_ASSIGN_OR_RETURN(matrix.entries, collector.entries());
+  matrix.datasets = {arguments.text == "-" ? "standard input"
+                                           : fs::path(arguments.text).filename().string()};
+  matrix.chunk_count = static_cast<uint32_t>(chunks.count());
+  matrix.chunk_tokens = static_cast<uint32_t>(chunks.chunk_tokens());
+  G4_RETURN_IF_ERROR(matrix.save(path));
+  int64_t experts = 0, unseen = 0;
+  for (const auto& [name, sums] : matrix.entries) {
+    if (sums.num_matrices() < 2) continue;
+    experts += sums.num_matrices();
+    unseen += std::ranges::count(sums.counts, 0.0f);
+  }
+  if (unseen > 0)
+    std::fprintf(stderr,
+                 "gemma4: note: %lld of %lld expert weights saw no token; their columns will "
+                 "count alike; a longer text reaches more of them\n",
+                 static_cast<long long>(unseen), static_cast<long long>(experts));
+  return {};
+}
+
 Status run(const Arguments& arguments) {
   using Clock = std::chrono::steady_clock;
+  G4_ASSIGN_OR_RETURN(const std::string imatrix, imatrix_path(arguments));
   G4_ASSIGN_OR_RETURN(const std::string text, read_text(arguments.text));
   EvaluatedModels models;
   G4_ASSIGN_OR_RETURN(models.device, open_device(arguments.device, arguments.threads));
@@ -162,10 +204,14 @@ Status run(const Arguments& arguments) {
     baseline_path = baseline.path;
   }
 
+  std::optional<model::ImportanceCollector> collector;
+  if (!imatrix.empty()) models.tape = &collector.emplace(*model.model, *models.device);
   const auto start = Clock::now();
   G4_ASSIGN_OR_RETURN(TextScores scores, score_text(chunks, models));
+  if (collector) G4_RETURN_IF_ERROR(save_imatrix(*collector, arguments, chunks, imatrix));
   Report report{.model = model.path,
                 .baseline = baseline_path,
+                .imatrix = imatrix,
                 .text_tokens = chunks.text_tokens(),
                 .chunks = chunks.count(),
                 .chunk_tokens = chunks.chunk_tokens(),
@@ -196,6 +242,9 @@ Command add_eval(CLI::App& app) {
       ->required();
   command->add_option("--baseline", arguments->baseline,
                       "Model to compare with: KL divergence of MODEL from it");
+  command->add_option(
+      "--collect-imatrix", arguments->imatrix,
+      "Also gather an importance matrix for quantize --imatrix: GGUF file to write");
   command->add_option("--ctx", arguments->chunks.chunk_tokens, "Tokens of a chunk")
       ->capture_default_str()
       ->check(whole_number(kLeastChunk));

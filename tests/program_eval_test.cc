@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/safetensors.h"
+#include "model/imatrix.h"
 #include "tests/checkpoint_testing.h"
 #include "tests/program_testing.h"
 #include "text/tokenizer.h"
@@ -130,6 +131,27 @@ TEST(Eval, SaysWhatIsWrongWithTheText) {
   expect_failed(with("abc\xff"), "standard input is not UTF-8 text: byte 3");
   expect_failed(with("Once upon a time."), "tokens, a chunk 512; give a longer text");
   expect_failed(with("Once upon a time.", {"--ctx", "5000"}), "takes up to 4096 tokens");
+}
+
+TEST(Eval, CollectingAnImportanceMatrixChangesNoFigure) {
+  const TemporaryFolder folder;
+  ordered_json plain = eval({kDemo, "-f", kStories, "--chunks", "1"});
+  ordered_json found =
+      eval({kDemo, "-f", kStories, "--chunks", "1", "--collect-imatrix", folder / "matrix.gguf"});
+  EXPECT_EQ(found["imatrix"], folder / "matrix.gguf");
+  EXPECT_EQ(found["perplexity"], plain["perplexity"]);
+  const auto matrix = model::ImportanceMatrix::load(folder / "matrix.gguf").value();
+  EXPECT_THAT(matrix.datasets, testing::ElementsAre("stories-b.txt"));
+  EXPECT_EQ(matrix.chunk_count, 1U);
+  EXPECT_THAT(matrix.entries.at("blk.0.attn_q.weight").counts, testing::ElementsAre(511));
+  EXPECT_THAT(matrix.entries.at("token_embd.weight").counts, testing::ElementsAre(255));
+
+  const auto refused = [&](const std::string& path) {
+    return run_program({"eval", kDemo, "-f", kStories, "--collect-imatrix", path});
+  };
+  expect_failed(refused(folder / "matrix.gguf"), "matrix.gguf: exists already");
+  expect_failed(refused(folder / "matrix.dat"), "the name must end in .gguf");
+  expect_failed(refused(folder / "no/matrix.gguf"), "there is no folder");
 }
 
 TEST(Eval, RefusesABaselineOfAnotherVocabulary) {

@@ -69,6 +69,9 @@ Status Model::bind() {
   const std::vector<TensorEntry> entries = text_tensors(config_, text_prefix_, weights_);
   for (const TensorEntry& entry : entries) G4_RETURN_IF_ERROR(bind_tensor(entry));
   if (device_ != nullptr) G4_RETURN_IF_ERROR(pack_matrices(entries));
+  for (const TensorEntry& entry : entries)
+    if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target))
+      matrices_.push_back({entry.name, entry.shape, **matrix});
   if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)
     per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),

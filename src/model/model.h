@@ -16,6 +16,13 @@
 
 namespace gemma4::model {
 
+// A matrix of the text decoder under its name in the checkpoint.
+struct NamedMatrix {
+  std::string name;            // with the prefix
+  std::vector<int64_t> shape;  // of the tensor; experts' have three dimensions
+  Matrix matrix;
+};
+
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors), or a GGUF file (any part, if
@@ -30,6 +37,8 @@ class Model {
 
   const Config& config() const { return config_; }
   const TextWeights& weights() const { return weights_; }
+  // All matrices of weights(), in the order of text_tensors; a tied head is not a second one.
+  const std::vector<NamedMatrix>& matrices() const { return matrices_; }
   // Inverse rotary frequencies of the layers of one kind, [Dh/2]; empty if there are none.
   std::span<const float> inverse_frequencies(AttentionKind kind) const {
     return inverse_frequencies_[static_cast<size_t>(index_of(kind))];
@@ -70,6 +79,7 @@ class Model {
   io::TensorStore store_;
   std::string text_prefix_;
   TextWeights weights_;
+  std::vector<NamedMatrix> matrices_;
   std::vector<kernels::Device::Memory> placed_;  // what the device holds of them
   std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32
   std::array<std::span<const float>, kNumAttentionKinds> inverse_frequencies_;

@@ -27,7 +27,9 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string model;
   std::string out;
-  WeightTypeArguments types;  // quantize only
+  // quantize only
+  WeightTypeArguments types;
+  std::string imatrix;
   bool synthetic_vocabulary = false;
   int threads = 0;
 };
@@ -73,7 +75,8 @@ Status copy_metadata(const std::string& path, bool keep_file_type, io::GgufHeade
   for (const auto& [key, value] : file.metadata()) {
     const bool is_file_type = key == "general.file_type";
     if (key.starts_with("split.") || key == "general.alignment" ||
-        key == "general.quantization_version" || (is_file_type && !keep_file_type))
+        key == "general.quantization_version" ||
+        ((is_file_type || is_importance_key(key)) && !keep_file_type))
       continue;
     header.add(key, value);
   }
@@ -108,6 +111,9 @@ Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
   output.rope_divisors = model::rope_divisors(config.text);
   output.threads = arguments.threads;
   const ModelWeights weights(model);
+  if (!arguments.imatrix.empty()) {
+    G4_ASSIGN_OR_RETURN(output.importance, WeightImportance::load(arguments.imatrix));
+  }
   if (quantizes) note_requantisation(output.tensors, weights);
   G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
   if (config.vision || config.audio)
@@ -145,6 +151,9 @@ Command add_quantize(CLI::App& app) {
   add_arguments(*command, *arguments);
   add_weight_type_arguments(*command, arguments->types);
   command->get_option("--type")->required();
+  command->add_option("--imatrix", arguments->imatrix,
+                      "Importance matrix, as eval --collect-imatrix writes it: errors of columns "
+                      "with large inputs count more");
   return [arguments] { return exit_code(run_quantize(*arguments)); };
 }
 

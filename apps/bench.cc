@@ -237,7 +237,7 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const auto device,
                       open_device(arguments.engine.device, arguments.engine.threads));
   G4_ASSIGN_OR_RETURN(const double bandwidth, measure_bandwidth(device.get()));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, device));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, open_model(path, device, arguments.engine.quantize));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
   Bench bench(model, arguments);
   G4_RETURN_IF_ERROR(bench.run());
@@ -284,6 +284,7 @@ Command add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(whole_number(1, 1000));
   add_device_argument(*command, arguments->engine.device);
+  add_quantize_argument(*command, arguments->engine.quantize);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };
 }

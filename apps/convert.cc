@@ -83,12 +83,10 @@ Status copy_metadata(const std::string& path, bool keep_file_type, io::GgufHeade
   return {};
 }
 
-void note_requantisation(const std::vector<model::GgufTensorEntry>& tensors,
-                         const WeightSource& weights) {
+void note_blocks(const std::vector<model::GgufTensorEntry>& tensors, const WeightSource& weights) {
   for (const auto& tensor : tensors)
     if (const DType type = weights.stored_type(tensor); is_block_dtype(type))
-      return note(str_cat("the weights are ", name_of(type),
-                          " already; from the original weights the result is closer to them"));
+      return note_requantisation(type);
 }
 
 Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
@@ -114,7 +112,7 @@ Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
   if (!arguments.imatrix.empty()) {
     G4_ASSIGN_OR_RETURN(output.importance, WeightImportance::load(arguments.imatrix));
   }
-  if (quantizes) note_requantisation(output.tensors, weights);
+  if (quantizes) note_blocks(output.tensors, weights);
   G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
   if (config.vision || config.audio)
     note("only the text model is in the file; its vision and audio parts were left out");

@@ -34,6 +34,7 @@ struct Arguments {
   std::string imatrix;  // file to write; empty: none
   TextChunks::Options chunks;
   std::string device = "auto";
+  std::string quantize;  // MODEL, not the baseline
   bool json = false;
   int threads = 0;
 };
@@ -190,7 +191,8 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string text, read_text(arguments.text));
   EvaluatedModels models;
   G4_ASSIGN_OR_RETURN(models.device, open_device(arguments.device, arguments.threads));
-  G4_ASSIGN_OR_RETURN(const LoadedModel model, load_model(arguments.model, models.device));
+  G4_ASSIGN_OR_RETURN(const LoadedModel model,
+                      load_model(arguments.model, models.device, arguments.quantize));
   G4_RETURN_IF_ERROR(check_context(arguments, model));
   G4_ASSIGN_OR_RETURN(const TextChunks chunks,
                       TextChunks::cut(text, *model.tokenizer, arguments.chunks));
@@ -257,6 +259,7 @@ Command add_eval(CLI::App& app) {
       [arguments] { arguments->chunks.added = text::Tokenizer::AddedTokens::kMatch; },
       "Control tokens spelled in the text are control tokens");
   add_device_argument(*command, arguments->device);
+  add_quantize_argument(*command, arguments->quantize);
   add_threads_argument(*command, arguments->threads);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };

@@ -178,12 +178,7 @@ Status write_gguf(GgufOutput output, const WeightSource& source, WeightTypes typ
     items.push_back({std::move(tensor), type, std::move(importance)});
   }
   G4_RETURN_IF_ERROR(types.check_rules_used());
-  if (types.num_misfits() > 0)
-    std::fprintf(stderr,
-                 "gemma4: note: %d tensors have rows that are no whole number of blocks, and get "
-                 "another type\n",
-                 types.num_misfits());
-
+  types.note_misfits();
   output.importance.print_warnings();
   output.importance.add_metadata(output.metadata);
   if (!output.keeps_file_type) add_file_type(items, output.metadata);

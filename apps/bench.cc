@@ -265,7 +265,7 @@ Status run(const Arguments& arguments) {
                       open_device(arguments.engine.device, arguments.engine.threads));
   Roofline roofline;
   G4_ASSIGN_OR_RETURN(roofline.bandwidth, measure_bandwidth(device.get()));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, device));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, open_model(path, device, arguments.engine.quantize));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
   if (device->is_host()) {
     const kernels::Peaks peaks = kernels::measure_peaks(*device->queue().pool);
@@ -321,6 +321,7 @@ Command add_bench(CLI::App& app) {
       ->check(whole_number(1, 1000));
   add_device_argument(*command, arguments->engine.device);
   add_kv_type_argument(*command, arguments->engine.kv_type);
+  add_quantize_argument(*command, arguments->engine.quantize);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };
 }

@@ -23,6 +23,7 @@ using Command = std::function<int()>;
 Command add_bench(CLI::App& app);
 Command add_chat(CLI::App& app);
 Command add_convert(CLI::App& app);
+Command add_eval(CLI::App& app);
 Command add_info(CLI::App& app);
 Command add_quantize(CLI::App& app);
 Command add_run(CLI::App& app);

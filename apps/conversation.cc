@@ -54,7 +54,8 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
       arguments.answer.think_tokens = effort->thinking_budget;
   }
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device, arguments.engine.threads));
-  G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device)));
+  G4_ASSIGN_OR_RETURN(LoadedModel model,
+                      load_model(arguments.model, std::move(device), arguments.engine.quantize));
   if (!model.template_note.empty())
     std::fprintf(stderr, "gemma4: note: %s\n", model.template_note.c_str());
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));

@@ -27,7 +27,9 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string model;
   std::string out;
-  WeightTypeArguments types;  // quantize only
+  // quantize only
+  WeightTypeArguments types;
+  std::string imatrix;
   bool synthetic_vocabulary = false;
   int threads = 0;
 };
@@ -73,19 +75,18 @@ Status copy_metadata(const std::string& path, bool keep_file_type, io::GgufHeade
   for (const auto& [key, value] : file.metadata()) {
     const bool is_file_type = key == "general.file_type";
     if (key.starts_with("split.") || key == "general.alignment" ||
-        key == "general.quantization_version" || (is_file_type && !keep_file_type))
+        key == "general.quantization_version" ||
+        ((is_file_type || is_importance_key(key)) && !keep_file_type))
       continue;
     header.add(key, value);
   }
   return {};
 }
 
-void note_requantisation(const std::vector<model::GgufTensorEntry>& tensors,
-                         const WeightSource& weights) {
+void note_blocks(const std::vector<model::GgufTensorEntry>& tensors, const WeightSource& weights) {
   for (const auto& tensor : tensors)
     if (const DType type = weights.stored_type(tensor); is_block_dtype(type))
-      return note(str_cat("the weights are ", name_of(type),
-                          " already; from the original weights the result is closer to them"));
+      return note_requantisation(type);
 }
 
 Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
@@ -108,7 +109,10 @@ Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
   output.rope_divisors = model::rope_divisors(config.text);
   output.threads = arguments.threads;
   const ModelWeights weights(model);
-  if (quantizes) note_requantisation(output.tensors, weights);
+  if (!arguments.imatrix.empty()) {
+    G4_ASSIGN_OR_RETURN(output.importance, WeightImportance::load(arguments.imatrix));
+  }
+  if (quantizes) note_blocks(output.tensors, weights);
   G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
   if (config.vision || config.audio)
     note("only the text model is in the file; its vision and audio parts were left out");
@@ -145,6 +149,9 @@ Command add_quantize(CLI::App& app) {
   add_arguments(*command, *arguments);
   add_weight_type_arguments(*command, arguments->types);
   command->get_option("--type")->required();
+  command->add_option("--imatrix", arguments->imatrix,
+                      "Importance matrix, as eval --collect-imatrix writes it: errors of columns "
+                      "with large inputs count more");
   return [arguments] { return exit_code(run_quantize(*arguments)); };
 }
 

@@ -24,12 +24,19 @@ constexpr int64_t kPiece = 8 << 20;  // elements converted, then written
 struct Item {
   model::GgufTensorEntry tensor;
   DType type;
+  std::vector<float> importance = {};  // [experts or 1, cols], or empty
 
   int64_t cols() const { return tensor.shape.back(); }
   int64_t rows() const {
     int64_t rows = 1;
     for (size_t i = 0; i + 1 < tensor.shape.size(); ++i) rows *= tensor.shape[i];
     return rows;
+  }
+  // [cols] of one row, or null.
+  const float* importance_of(int64_t row) const {
+    if (importance.empty()) return nullptr;
+    const int64_t rows_each = rows() / (static_cast<int64_t>(importance.size()) / cols());
+    return importance.data() + row / rows_each * cols();
   }
   uint64_t bytes() const { return static_cast<uint64_t>(rows() * row_bytes(type, cols())); }
 };
@@ -70,8 +77,8 @@ class Converter {
       std::vector<float> values(static_cast<size_t>((to - from) * cols));
       source_.read_rows(item.tensor, begin + from, to - from, values.data());
       for (int64_t row = from; row < to; ++row)
-        quant::quantize_row(item.type, values.data() + (row - from) * cols, cols, nullptr,
-                            bytes_.data() + row * stride);
+        quant::quantize_row(item.type, values.data() + (row - from) * cols, cols,
+                            item.importance_of(begin + row), bytes_.data() + row * stride);
     });
     return bytes_;
   }
@@ -167,15 +174,13 @@ Status write_gguf(GgufOutput output, const WeightSource& source, WeightTypes typ
   std::vector<Item> items;
   for (model::GgufTensorEntry& tensor : output.tensors) {
     const DType type = types.choose(tensor, source.stored_type(tensor));
-    items.push_back({std::move(tensor), type});
+    G4_ASSIGN_OR_RETURN(std::vector<float> importance, output.importance.of(tensor, type));
+    items.push_back({std::move(tensor), type, std::move(importance)});
   }
   G4_RETURN_IF_ERROR(types.check_rules_used());
-  if (types.num_misfits() > 0)
-    std::fprintf(stderr,
-                 "gemma4: note: %d tensors have rows that are no whole number of blocks, and get "
-                 "another type\n",
-                 types.num_misfits());
-
+  types.note_misfits();
+  output.importance.print_warnings();
+  output.importance.add_metadata(output.metadata);
   if (!output.keeps_file_type) add_file_type(items, output.metadata);
   output.metadata.add("general.quantization_version", 2u);
   const int64_t pairs = static_cast<int64_t>(output.rope_divisors.size());

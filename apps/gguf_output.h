@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/weight_importance.h"
 #include "apps/weight_types.h"
 #include "base/result.h"
 #include "io/gguf_writer.h"
@@ -48,7 +49,8 @@ struct GgufOutput {
   bool keeps_file_type = false;  // general.file_type is in the metadata, if anywhere
   std::vector<model::GgufTensorEntry> tensors;
   std::vector<float> rope_divisors;
-  int threads = 0;  // 0: one per core
+  WeightImportance importance = {};  // what quantisers know of the inputs
+  int threads = 0;                   // 0: one per core
 };
 // Prints what was written. Interrupted or failed, nothing is left at the path.
 Status write_gguf(GgufOutput output, const WeightSource& source, WeightTypes types);

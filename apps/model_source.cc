@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
+#include "apps/progress.h"
+#include "apps/weight_types.h"
 #include "base/strings.h"
 #include "chat/template_revision.h"
 #include "io/gguf_parts.h"
@@ -154,11 +157,36 @@ Result<text::Tokenizer> load_tokenizer(const std::string& model) {
   return text::Tokenizer::load(path);
 }
 
-Result<LoadedModel> load_model(const std::string& argument,
-                               std::shared_ptr<kernels::Device> device) {
+Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels::Device> device,
+                                const std::string& quantize) {
+  if (quantize.empty()) return model::Model::load(path, std::move(device));
+  G4_ASSIGN_OR_RETURN(WeightTypes types, WeightTypes::parse({.type = quantize}, "--quantize"));
+  std::optional<DType> blocks;  // that the file has
+  std::optional<Progress> progress;
+  const model::WeightConversion conversion = {
+      .type_of =
+          [&](const model::GgufTensorEntry& tensor, DType stored) {
+            if (!blocks && is_block_dtype(stored)) blocks = stored;
+            return types.choose(tensor, stored);
+          },
+      .progress =
+          [&](uint64_t done, uint64_t total) {
+            if (!progress) progress.emplace("quantising", total, Progress::Unit::kCount);
+            progress->update(done);
+          }};
+  auto model = model::Model::load(path, std::move(device), &conversion);
+  progress.reset();
+  if (!model.ok()) return model;
+  if (blocks) note_requantisation(*blocks);
+  types.note_misfits();
+  return model;
+}
+
+Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
+                               const std::string& quantize) {
   LoadedModel loaded;
   G4_ASSIGN_OR_RETURN(loaded.path, resolve_model(argument));
-  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.path, std::move(device)));
+  G4_ASSIGN_OR_RETURN(model::Model model, open_model(loaded.path, std::move(device), quantize));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
   G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.path));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.path));

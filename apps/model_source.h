@@ -15,6 +15,13 @@ namespace gemma4::apps {
 // looked, or that a folder is no checkpoint.
 Result<std::string> resolve_model(const std::string& argument);
 
+// The model at `path` as resolve_model gives it, on `device`; null: its weights stay in the map.
+// With `quantize`, the name of a type, its matrices get the types that `gemma4 quantize --type`
+// would give them, for which there must be a device. Shows a progress bar while it quantises.
+// Errors: those of Model::load; kInvalidArgument, naming --quantize, for what is no type.
+Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels::Device> device,
+                                const std::string& quantize);
+
 struct LoadedModel {
   std::string path;  // as resolve_model gives it
   std::shared_ptr<const model::Model> model;
@@ -23,9 +30,9 @@ struct LoadedModel {
   std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
   std::string template_note;  // for the user, when its chat template is another one; else empty
 };
-// Weights go to `device`; null: they stay in the map.
-Result<LoadedModel> load_model(const std::string& argument,
-                               std::shared_ptr<kernels::Device> device);
+// The model is what open_model gives.
+Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
+                               const std::string& quantize = "");
 
 // What belongs to a model, `model` being what resolve_model gives: beside the weights in a folder,
 // or inside a GGUF file.

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "apps/option_checks.h"
+#include "apps/weight_types.h"
 #include "base/check.h"
 #include "base/strings.h"
 
@@ -30,6 +31,12 @@ void add_device_argument(CLI::App& command, std::string& device) {
       ->check(one_of({"cpu", "cuda", "auto"}));
 }
 
+void add_quantize_argument(CLI::App& command, std::string& type) {
+  command.add_option(
+      "--quantize", type,
+      "Quantise the weights while loading, as quantize --type would: " + weight_type_names());
+}
+
 void add_threads_argument(CLI::App& command, int& threads) {
   command.add_option("--threads", threads, "Threads (default: one per core)")
       ->check(whole_number(1, 1024));
@@ -52,6 +59,7 @@ DType kv_type_of(const std::string& name) {
 
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
   add_device_argument(command, arguments.device);
+  add_quantize_argument(command, arguments.quantize);
   add_threads_argument(command, arguments.threads);
   command
       .add_option("--ctx", arguments.context,

@@ -20,15 +20,17 @@ namespace gemma4::apps {
 void add_model_argument(CLI::App& command, std::string& model);    // MODEL
 void add_system_argument(CLI::App& command, std::string& system);  // --system
 
-// --device, --threads, --ctx, --kv-type, --verbose
+// --device, --quantize, --threads, --ctx, --kv-type, --verbose
 struct EngineArguments {
   std::string device = "auto";
+  std::string quantize;  // empty: weights as they are
   std::string kv_type = "f32";
   int threads = 0;
   int64_t context = 0;  // 0: 8192, or what the model takes if that is less
   bool verbose = false;
 };
 void add_device_argument(CLI::App& command, std::string& device);
+void add_quantize_argument(CLI::App& command, std::string& type);  // --quantize, for open_model
 void add_threads_argument(CLI::App& command, int& threads);
 void add_kv_type_argument(CLI::App& command, std::string& kv_type);
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);

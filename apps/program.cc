@@ -45,7 +45,7 @@ int parse_and_run(int argc, const char* const* argv) {
       {"chat", add_chat(app)},         {"run", add_run(app)},
       {"info", add_info(app)},         {"bench", add_bench(app)},
       {"verify", add_verify(app)},     {"synth", add_synth(app)},
-      {"tokenize", add_tokenize(app)},
+      {"tokenize", add_tokenize(app)}, {"eval", add_eval(app)},
   };
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");

@@ -8,6 +8,16 @@
 
 namespace gemma4::apps {
 
+Status check_utf8(std::string_view text, const std::string& where) {
+  if (text::is_well_formed(text)) return {};
+  size_t byte = 0;
+  while (text::next_sequence(text.substr(byte)).kind == text::Utf8Sequence::Kind::kValid)
+    byte += text::next_sequence(text.substr(byte)).length;
+  return Error{ErrorCode::kInvalidArgument,
+               str_cat(where, " is not UTF-8 text: byte ", byte,
+                       " is wrong; convert it, for example with iconv")};
+}
+
 Result<std::string> read_prompt(const std::string& argument) {
   std::string prompt = argument;
   const bool from_stdin = argument == "-";
@@ -17,15 +27,7 @@ Result<std::string> read_prompt(const std::string& argument) {
   }
   const char* where = from_stdin ? "standard input" : "the prompt";
   if (prompt.empty()) return Error{ErrorCode::kInvalidArgument, str_cat(where, " is empty")};
-  if (!text::is_well_formed(prompt)) {
-    size_t byte = 0;
-    while (text::next_sequence(std::string_view(prompt).substr(byte)).kind ==
-           text::Utf8Sequence::Kind::kValid)
-      byte += text::next_sequence(std::string_view(prompt).substr(byte)).length;
-    return Error{ErrorCode::kInvalidArgument,
-                 str_cat(where, " is not UTF-8 text: byte ", byte,
-                         " is wrong; convert it, for example with iconv")};
-  }
+  G4_RETURN_IF_ERROR(check_utf8(prompt, where));
   return prompt;
 }
 

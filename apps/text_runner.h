@@ -1,5 +1,5 @@
-// One forward pass over given tokens outside the engine: for verification, scoring and tests, which
-// want logits at chosen positions and the values in between.
+// One forward pass over given tokens outside the engine: for verification and tests, which want
+// logits at chosen positions and the values in between.
 #pragma once
 
 #include <cstdint>

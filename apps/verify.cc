@@ -30,6 +30,7 @@ struct Arguments {
   std::string tool_cases;
   std::string device = "auto";
   std::string kv_type = "f32";
+  std::string quantize;
   VerifyOptions options;
   bool json = false;
 };
@@ -76,7 +77,7 @@ Result<bool> verify_model(const Arguments& arguments) {
     return Error{ErrorCode::kInvalidArgument,
                  path + ": name the golden file that the model belongs to with --golden"};
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, model::Model::load(path, std::move(device)));
+  G4_ASSIGN_OR_RETURN(model::Model loaded, open_model(path, std::move(device), arguments.quantize));
   const std::string golden_path =
       arguments.golden.empty() ? path + "/golden.safetensors" : arguments.golden;
   auto opened = io::TensorStore::open(golden_path);
@@ -169,6 +170,7 @@ Command add_verify(CLI::App& app) {
       ->check(number("above 0", [](double v) { return v > 0; }));
   add_device_argument(*command, arguments->device);
   add_kv_type_argument(*command, arguments->kv_type);
+  add_quantize_argument(*command, arguments->quantize);
   add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =
       command->add_option("--tokenizer", arguments->tokenizer,

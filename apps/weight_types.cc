@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 
 #include "base/strings.h"
 #include "quant/quantize.h"
@@ -79,9 +80,10 @@ void add_weight_type_arguments(CLI::App& command, WeightTypeArguments& arguments
       ->allow_extra_args(false);
 }
 
-Result<WeightTypes> WeightTypes::parse(const WeightTypeArguments& arguments) {
+Result<WeightTypes> WeightTypes::parse(const WeightTypeArguments& arguments,
+                                       const std::string& type_option) {
   WeightTypes types;
-  G4_ASSIGN_OR_RETURN(types.type_, parse_type("--type", arguments.type));
+  G4_ASSIGN_OR_RETURN(types.type_, parse_type(type_option, arguments.type));
   types.head_ = head_type(*types.type_);
   if (!arguments.head.empty()) {
     G4_ASSIGN_OR_RETURN(types.head_, parse_type("--head", arguments.head));
@@ -125,6 +127,21 @@ DType WeightTypes::choose(const model::GgufTensorEntry& tensor, DType stored) {
   const DType fitting = fitting_type(type, tensor.shape.back());
   if (fitting != type) ++num_misfits_;
   return fitting;
+}
+
+void WeightTypes::note_misfits() const {
+  if (num_misfits_ == 0) return;
+  std::fprintf(stderr,
+               "gemma4: note: %d tensors have rows that are no whole number of blocks, and get "
+               "another type\n",
+               num_misfits_);
+}
+
+void note_requantisation(DType stored) {
+  std::fprintf(stderr,
+               "gemma4: note: the weights are %s already; from the original weights the result is "
+               "closer to them\n",
+               std::string(name_of(stored)).c_str());
 }
 
 Status WeightTypes::check_rules_used() const {

@@ -32,16 +32,18 @@ class WeightTypes {
  public:
   // Keeps every matrix as it is.
   WeightTypes() = default;
-  // kInvalidArgument, naming the option, for what is no type or no rule.
-  static Result<WeightTypes> parse(const WeightTypeArguments& arguments);
+  // kInvalidArgument, naming the option, for what is no type or no rule; `type_option` is what the
+  // command calls that of `arguments.type`.
+  static Result<WeightTypes> parse(const WeightTypeArguments& arguments,
+                                   const std::string& type_option = "--type");
 
   // For a tensor that is stored as `stored`. F32 for all but matrices; rows that are no whole
   // number of blocks get the next best type that they fit.
   DType choose(const model::GgufTensorEntry& tensor, DType stored);
   // After all tensors: kInvalidArgument for a rule that none of them matched.
   Status check_rules_used() const;
-  // Tensors whose rows did not fit the type meant for them.
-  int num_misfits() const { return num_misfits_; }
+  // After all tensors: says on stderr that some had rows that did not fit the type meant for them.
+  void note_misfits() const;
 
  private:
   struct Rule {
@@ -55,6 +57,9 @@ class WeightTypes {
   std::vector<Rule> rules_;
   int num_misfits_ = 0;
 };
+
+// Says on stderr that weights in blocks are quantised again, from `stored`.
+void note_requantisation(DType stored);
 
 // The type that takes the place of `type` where rows of `cols` elements are no whole blocks of it;
 // `type` itself where they are.

@@ -11,8 +11,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 
-const std::vector<std::string> kCommands = {"bench", "chat",     "info",  "run",
-                                            "synth", "tokenize", "verify"};
+const std::vector<std::string> kCommands = {"bench", "chat",  "eval",     "info",
+                                            "run",   "synth", "tokenize", "verify"};
 
 TEST(Usage, EveryCommandHasHelp) {
   const Outcome all = run_program({"--help"});

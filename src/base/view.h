@@ -57,20 +57,21 @@ struct Matrix {
   int64_t rows = 0;
   int64_t cols = 0;
   // The same numbers in an order that products prefer (kernels/packed.h), or null. `data` stays
-  // readable beside it.
+  // readable beside it, or is null where nothing but products reads the weight.
   const void* packed = nullptr;
   static constexpr int64_t kPackedRows = 16;  // are together there
 
-  explicit operator bool() const { return data != nullptr; }
+  explicit operator bool() const { return data != nullptr || packed != nullptr; }
   int64_t row_bytes() const { return gemma4::row_bytes(dtype, cols); }
   int64_t bytes() const { return rows * row_bytes(); }
   // Rows [begin, begin + count).
   Matrix row_slice(int64_t begin, int64_t count) const {
     G4_CHECK(begin >= 0 && count >= 0 && begin + count <= rows);
     const auto from = [&](const void* all) {
-      return static_cast<const std::byte*>(all) + begin * row_bytes();
+      return all == nullptr ? nullptr : static_cast<const std::byte*>(all) + begin * row_bytes();
     };
-    const bool whole = packed != nullptr && begin % kPackedRows == 0 && count % kPackedRows == 0;
+    const bool whole = begin % kPackedRows == 0 && count % kPackedRows == 0;
+    G4_CHECK(data != nullptr || whole);
     return {from(data), dtype, count, cols, whole ? from(packed) : nullptr};
   }
 };

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "io/gguf_parts.h"
 #include "model/gguf_checkpoint.h"
+#include "model/gguf_export.h"
 #include "model/tensor_list.h"
 
 namespace gemma4::model {
@@ -23,9 +24,10 @@ Result<std::string> find_text_prefix(const io::TensorStore& store) {
                "under another known prefix)"};
 }
 
-Matrix matrix_of(const io::Tensor& tensor) {
+// Without its data.
+Matrix matrix_of(const io::Tensor& tensor, DType type) {
   const int64_t cols = tensor.shape.back();
-  return {tensor.bytes.data(), tensor.dtype, tensor.size() / cols, cols};
+  return {nullptr, type, tensor.size() / cols, cols};
 }
 
 size_t align_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -50,11 +52,12 @@ int64_t met_by_token(const TextConfig& text, const Layer& layer, const SizeOf& s
 
 }  // namespace
 
-Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Device> device) {
+Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Device> device,
+                          const WeightConversion* conversion) {
   if (io::is_gguf_path(path)) {
     G4_ASSIGN_OR_RETURN(GgufCheckpoint checkpoint, open_gguf_checkpoint(path));
-    auto model =
-        create(std::move(checkpoint.config), std::move(checkpoint.store), std::move(device));
+    auto model = create(std::move(checkpoint.config), std::move(checkpoint.store),
+                        std::move(device), conversion);
     if (!model.ok()) return model.error().with_context(path);
     return model;
   }
@@ -63,26 +66,39 @@ Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Devi
   auto config = parse_config(json);
   if (!config.ok()) return config.error().with_context(config_path);
   G4_ASSIGN_OR_RETURN(io::TensorStore store, io::TensorStore::open(path));
-  auto model = create(std::move(config).value(), std::move(store), std::move(device));
+  auto model = create(std::move(config).value(), std::move(store), std::move(device), conversion);
   if (!model.ok()) return model.error().with_context(path);
   return model;
 }
 
 Result<Model> Model::create(Config config, io::TensorStore store,
-                            std::shared_ptr<kernels::Device> device) {
+                            std::shared_ptr<kernels::Device> device,
+                            const WeightConversion* conversion) {
+  G4_CHECK(conversion == nullptr || device != nullptr);
   Model model;
   model.device_ = std::move(device);
   model.config_ = std::move(config);
   model.store_ = std::move(store);
-  G4_RETURN_IF_ERROR(model.bind());
+  G4_RETURN_IF_ERROR(model.bind(conversion));
   return model;
 }
 
-Status Model::bind() {
+Status Model::bind(const WeightConversion* conversion) {
   G4_ASSIGN_OR_RETURN(text_prefix_, find_text_prefix(store_));
   const std::vector<TensorEntry> entries = text_tensors(config_, text_prefix_, weights_);
-  for (const TensorEntry& entry : entries) G4_RETURN_IF_ERROR(bind_tensor(entry));
-  if (device_ != nullptr) G4_RETURN_IF_ERROR(pack_matrices(entries));
+  std::vector<GgufTensorEntry> exported;  // one for every entry
+  if (conversion != nullptr) exported = gguf_tensors(config_, text_prefix_);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const io::Tensor* const tensor = store_.find(entries[i].name);
+    std::optional<DType> type;
+    if (conversion != nullptr && tensor != nullptr)
+      type = conversion->type_of(exported[i], tensor->dtype);
+    G4_RETURN_IF_ERROR(bind_tensor(entries[i], type));
+  }
+  if (device_ != nullptr) G4_RETURN_IF_ERROR(copy_matrices(entries, conversion));
+  for (const TensorEntry& entry : entries)
+    if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target))
+      matrices_.push_back({entry.name, entry.shape, **matrix});
   if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)
     per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),
@@ -130,29 +146,88 @@ Result<std::span<const float>> Model::place(std::vector<float> values) {
   return std::span(static_cast<const float*>(data), count);
 }
 
-Status Model::pack_matrices(const std::vector<TensorEntry>& entries) {
-  std::vector<std::pair<Matrix*, const io::Tensor*>> chosen;
-  size_t bytes = 0;
+bool Model::needs_plain_rows(const TensorEntry& entry) const {
+  const Matrix* const matrix = std::get<Matrix*>(entry.target);
+  if (matrix == &weights_.embed_tokens) return true;
+  // Of these, products take some rows at a time, which packed rows allow in sixteens.
+  int64_t rows_at_once = Matrix::kPackedRows;
+  if (matrix == &weights_.per_layer_model_projection.weight)
+    rows_at_once = config_.text.hidden_size_per_layer_input;
+  if (entry.shape.size() > 2) rows_at_once = entry.shape[1];
+  return rows_at_once % Matrix::kPackedRows != 0;
+}
+
+namespace {
+
+// `tensor` as `type` in memory of the device.
+Result<kernels::Device::Memory> convert(const io::Tensor& tensor, DType type,
+                                        kernels::Device& device,
+                                        const std::function<void(uint64_t)>& progress) {
+  const auto bytes = static_cast<size_t>(tensor.size() / tensor.shape.back() *
+                                         row_bytes(type, tensor.shape.back()));
+  G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device.allocate(bytes));
+  if (device.is_host()) {
+    convert_rows(tensor, type, memory.get(), *device.queue().pool, progress);
+  } else {
+    ThreadPool pool(ThreadPool::available_cores());
+    std::vector<std::byte> copy(bytes);
+    convert_rows(tensor, type, copy.data(), pool, progress);
+    device.upload(memory.get(), copy.data(), bytes);
+  }
+  return memory;
+}
+
+}  // namespace
+
+Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
+                            const WeightConversion* conversion) {
+  struct Copied {
+    const TensorEntry& entry;
+    Matrix* matrix;
+    bool packed;
+  };
+  std::vector<Copied> copied;
+  size_t packed_bytes = 0;
+  uint64_t done = 0, total = 0;  // elements to convert
   for (const TensorEntry& entry : entries) {
-    Matrix* const* matrix = std::get_if<Matrix*>(&entry.target);
-    if (matrix == nullptr) continue;
+    Matrix* const* found = std::get_if<Matrix*>(&entry.target);
+    if (found == nullptr) continue;
+    Matrix* const matrix = *found;
     const bool only_looked_up =
-        *matrix == &weights_.embed_tokens_per_layer ||
-        (*matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
-    if (only_looked_up || !device_->packs(**matrix)) continue;
-    chosen.emplace_back(*matrix, store_.find(entry.name));
-    bytes += align_up(static_cast<size_t>((*matrix)->bytes()));
+        matrix == &weights_.embed_tokens_per_layer ||
+        (matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
+    const bool packed = !only_looked_up && device_->packs(*matrix);
+    if (packed) packed_bytes += align_up(static_cast<size_t>(matrix->bytes()));
+    if (matrix->data == nullptr) total += static_cast<uint64_t>(matrix->rows * matrix->cols);
+    if (packed || matrix->data == nullptr) copied.push_back({entry, matrix, packed});
   }
-  if (chosen.empty()) return {};
-  G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
-  std::byte* next = memory.get();
-  for (const auto& [matrix, tensor] : chosen) {
-    device_->pack(*matrix, next);
-    matrix->packed = next;
-    next += align_up(static_cast<size_t>(matrix->bytes()));
-    if (tensor != nullptr) store_.forget(*tensor);
+  if (copied.empty()) return {};
+  G4_ASSIGN_OR_RETURN(kernels::Device::Memory packed, device_->allocate(packed_bytes));
+  std::byte* next = packed.get();
+  for (const auto& [entry, matrix, is_packed] : copied) {
+    const io::Tensor& tensor = *store_.find(entry.name);
+    kernels::Device::Memory converted;
+    if (matrix->data == nullptr) {
+      G4_ASSIGN_OR_RETURN(converted, convert(tensor, matrix->dtype, *device_, [&](uint64_t part) {
+                            if (conversion->progress) conversion->progress(done + part, total);
+                          }));
+      done += static_cast<uint64_t>(tensor.size());
+      matrix->data = converted.get();
+    }
+    store_.forget(tensor);
+    if (is_packed) {
+      device_->pack(*matrix, next);
+      matrix->packed = next;
+      next += align_up(static_cast<size_t>(matrix->bytes()));
+    }
+    if (converted == nullptr) continue;
+    if (is_packed && !needs_plain_rows(entry)) {
+      matrix->data = nullptr;
+    } else {
+      placed_.push_back(std::move(converted));
+    }
   }
-  placed_.push_back(std::move(memory));
+  placed_.push_back(std::move(packed));
   return {};
 }
 
@@ -167,7 +242,7 @@ void Model::forget_tables() const {
   if (!is_head) forget(weights_.embed_tokens);  // a head is read whole, at every step
 }
 
-Status Model::bind_tensor(const TensorEntry& entry) {
+Status Model::bind_tensor(const TensorEntry& entry, std::optional<DType> type) {
   const io::Tensor* tensor = store_.find(entry.name);
   const auto invalid = [&](const std::string& problem) {
     return Error{ErrorCode::kInvalidData, str_cat("tensor ", quote(entry.name, 100), " ", problem)};
@@ -179,16 +254,22 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   const bool is_matrix = std::holds_alternative<Matrix*>(entry.target);
   if (is_matrix ? !is_weight_dtype(tensor->dtype) : !is_float_dtype(tensor->dtype))
     return invalid(str_cat("has type ", name_of(tensor->dtype), ", expected BF16, F16 or F32"));
-  if (is_block_dtype(tensor->dtype) && device_ != nullptr && !device_->table().reads_blocks)
+  const DType dtype = is_matrix ? type.value_or(tensor->dtype) : tensor->dtype;
+  if (is_block_dtype(dtype) && device_ != nullptr && !device_->table().reads_blocks)
     return Error{ErrorCode::kUnsupported,
-                 str_cat("weights of type ", name_of(tensor->dtype), ": ", device_->name(),
+                 str_cat("weights of type ", name_of(dtype), ": ", device_->name(),
                          " computes with BF16, F16 and F32 only so far; use --device cpu")};
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
-  text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
-    **matrix = matrix_of(*tensor);
-    G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
-  } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
+    **matrix = matrix_of(*tensor, dtype);
+    text_size_.bytes += static_cast<uint64_t>((*matrix)->bytes());
+    if (dtype == tensor->dtype) {
+      G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
+    }
+    return {};
+  }
+  text_size_.bytes += tensor->bytes.size();
+  if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
     G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
     **vector = placed.data();

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,24 +13,38 @@
 #include "io/safetensors.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/weight_conversion.h"
 #include "model/weights.h"
 
 namespace gemma4::model {
+
+// A matrix of the text decoder under its name in the checkpoint.
+struct NamedMatrix {
+  std::string name;            // with the prefix
+  std::vector<int64_t> shape;  // of the tensor; experts' have three dimensions
+  Matrix matrix;
+};
 
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors), or a GGUF file (any part, if
   // it is split). Weights stay in the map: loading reads a few pages, not the file. With a device
   // of its own memory they are copied there; one that packs weights gets packed copies.
+  // With a conversion, for which there must be a device, matrices whose type it changes are copied
+  // in their new type, one after the other; of the old bytes nothing stays in memory.
   // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
   static Result<Model> load(const std::string& path,
-                            std::shared_ptr<kernels::Device> device = nullptr);
+                            std::shared_ptr<kernels::Device> device = nullptr,
+                            const WeightConversion* conversion = nullptr);
   // The same from parts; for tests and fuzzing.
   static Result<Model> create(Config config, io::TensorStore store,
-                              std::shared_ptr<kernels::Device> device = nullptr);
+                              std::shared_ptr<kernels::Device> device = nullptr,
+                              const WeightConversion* conversion = nullptr);
 
   const Config& config() const { return config_; }
   const TextWeights& weights() const { return weights_; }
+  // All matrices of weights(), in the order of text_tensors; a tied head is not a second one.
+  const std::vector<NamedMatrix>& matrices() const { return matrices_; }
   // Inverse rotary frequencies of the layers of one kind, [Dh/2]; empty if there are none.
   std::span<const float> inverse_frequencies(AttentionKind kind) const {
     return inverse_frequencies_[static_cast<size_t>(index_of(kind))];
@@ -63,11 +78,15 @@ class Model {
 
  private:
   Model() = default;
-  Status bind();
-  Status bind_tensor(const struct TensorEntry& entry);
+  Status bind(const WeightConversion* conversion);
+  // A matrix that is stored in another type than `type` has no data yet.
+  Status bind_tensor(const struct TensorEntry& entry, std::optional<DType> type);
   bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
-  // Packed copies of the matrices that the device wants packed, all in one block of memory.
-  Status pack_matrices(const std::vector<TensorEntry>& entries);
+  // Converts the matrices without data, and makes packed copies of those that the device wants
+  // packed, all in one block of memory.
+  Status copy_matrices(const std::vector<TensorEntry>& entries, const WeightConversion* conversion);
+  // Whether the rows of a packed matrix are read one by one as well, so that `data` must stay.
+  bool needs_plain_rows(const TensorEntry& entry) const;
   // `bytes` where the device's kernels can read them.
   Result<const void*> place(std::span<const std::byte> bytes);
   Result<std::span<const float>> place(std::vector<float> values);
@@ -77,6 +96,7 @@ class Model {
   io::TensorStore store_;
   std::string text_prefix_;
   TextWeights weights_;
+  std::vector<NamedMatrix> matrices_;
   std::vector<kernels::Device::Memory> placed_;  // what the device holds of them
   std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32
   std::array<std::span<const float>, kNumAttentionKinds> inverse_frequencies_;

@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/projector_search.h"
 #include "model/weights.h"
 
 namespace gemma4::model {
@@ -19,11 +20,13 @@ namespace gemma4::model {
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors), or a GGUF file (any part, if
-  // it is split). Weights stay in the map: loading reads a few pages, not the file. With a device
-  // of its own memory they are copied there; one that packs weights gets packed copies.
-  // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
+  // it is split) with the projector that belongs to it. Weights stay in the map: loading reads a
+  // few pages, not the file. With a device of its own memory they are copied there; one that packs
+  // weights gets packed copies. Errors name the file and the tensor or key; kResourceExhausted says
+  // what did not fit.
   static Result<Model> load(const std::string& path,
-                            std::shared_ptr<kernels::Device> device = nullptr);
+                            std::shared_ptr<kernels::Device> device = nullptr,
+                            const ProjectorChoice& projector = {});
   // The same from parts; for tests and fuzzing.
   static Result<Model> create(Config config, io::TensorStore store,
                               std::shared_ptr<kernels::Device> device = nullptr);
@@ -55,6 +58,9 @@ class Model {
   // last token's logits are wanted. Attention is not in it.
   uint64_t prompt_operations(int64_t tokens) const;
   const io::TensorStore& store() const { return store_; }
+  // The file that the vision and audio towers came from, and what to tell the user about another
+  // that was not taken; empty where there is nothing to say.
+  const FoundProjector& projector() const { return projector_; }
   const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 
  private:
@@ -71,6 +77,7 @@ class Model {
   std::shared_ptr<kernels::Device> device_;  // first: the memory below is its
   Config config_;
   io::TensorStore store_;
+  FoundProjector projector_;
   std::string text_prefix_;
   TextWeights weights_;
   std::vector<kernels::Device::Memory> placed_;  // what the device holds of them

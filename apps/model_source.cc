@@ -154,11 +154,12 @@ Result<text::Tokenizer> load_tokenizer(const std::string& model) {
   return text::Tokenizer::load(path);
 }
 
-Result<LoadedModel> load_model(const std::string& argument,
-                               std::shared_ptr<kernels::Device> device) {
+Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
+                               const model::ProjectorChoice& projector) {
   LoadedModel loaded;
   G4_ASSIGN_OR_RETURN(loaded.path, resolve_model(argument));
-  G4_ASSIGN_OR_RETURN(model::Model model, model::Model::load(loaded.path, std::move(device)));
+  G4_ASSIGN_OR_RETURN(model::Model model,
+                      model::Model::load(loaded.path, std::move(device), projector));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
   G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.path));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.path));

@@ -24,8 +24,8 @@ struct LoadedModel {
   std::string template_note;  // for the user, when its chat template is another one; else empty
 };
 // Weights go to `device`; null: they stay in the map.
-Result<LoadedModel> load_model(const std::string& argument,
-                               std::shared_ptr<kernels::Device> device);
+Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
+                               const model::ProjectorChoice& projector);
 
 // What belongs to a model, `model` being what resolve_model gives: beside the weights in a folder,
 // or inside a GGUF file.

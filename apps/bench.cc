@@ -265,7 +265,9 @@ Status run(const Arguments& arguments) {
                       open_device(arguments.engine.device, arguments.engine.threads));
   Roofline roofline;
   G4_ASSIGN_OR_RETURN(roofline.bandwidth, measure_bandwidth(device.get()));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, open_model(path, device, arguments.engine.quantize));
+  G4_ASSIGN_OR_RETURN(
+      model::Model loaded,
+      open_model(path, device, {arguments.engine.quantize, projector_choice("none")}));
   const auto model = std::make_shared<const model::Model>(std::move(loaded));
   if (device->is_host()) {
     const kernels::Peaks peaks = kernels::measure_peaks(*device->queue().pool);

@@ -284,6 +284,7 @@ Command add_chat(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   ConversationArguments& conversation = arguments->conversation;
   add_model_argument(*command, conversation.model);
+  add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);

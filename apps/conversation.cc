@@ -54,10 +54,11 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
       arguments.answer.think_tokens = effort->thinking_budget;
   }
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device, arguments.engine.threads));
-  G4_ASSIGN_OR_RETURN(LoadedModel model,
-                      load_model(arguments.model, std::move(device), arguments.engine.quantize));
-  if (!model.template_note.empty())
-    std::fprintf(stderr, "gemma4: note: %s\n", model.template_note.c_str());
+  G4_ASSIGN_OR_RETURN(LoadedModel model, load_model(arguments.model, std::move(device),
+                                                    {arguments.engine.quantize,
+                                                     projector_choice(arguments.projector)}));
+  for (const std::string& note : {model.template_note, model.model->projector().note})
+    if (!note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(const engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));

@@ -1,22 +1,27 @@
-// gemma4 convert and gemma4 quantize: write a model as a GGUF file, its weights as they are or in
-// another type.
+// gemma4 convert and gemma4 quantize: write a model or a drafter as a GGUF file, its weights as
+// they are or in another type, and the vision and audio towers of a folder as a second file.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apps/commands.h"
 #include "apps/gguf_output.h"
 #include "apps/model_source.h"
 #include "apps/options.h"
+#include "apps/projector_output.h"
 #include "apps/weight_types.h"
 #include "base/strings.h"
 #include "io/gguf_parts.h"
 #include "io/mapped_file.h"
+#include "model/drafter_file.h"
 #include "model/gguf_export.h"
+#include "model/tensor_list.h"
 #include "text/gguf_vocabulary.h"
 
 namespace gemma4::apps {
@@ -30,29 +35,27 @@ struct Arguments {
   // quantize only
   WeightTypeArguments types;
   std::string imatrix;
+  ProjectorArguments projector;
   bool synthetic_vocabulary = false;
   int threads = 0;
 };
 
-void note(const std::string& text) { std::fprintf(stderr, "gemma4: note: %s\n", text.c_str()); }
+struct VocabularyArguments {
+  bool synthetic = false;  // made up, instead of the folder's
+  int64_t size = 0;
+  std::vector<int32_t> placeholders;
+};
 
-// Of a folder, what its files say.
-Status add_folder_metadata(const std::string& folder, const model::Config& config,
-                           bool synthetic_vocabulary, io::GgufHeader& header) {
-  header.add("general.architecture", "gemma4");
-  header.add("general.type", "model");
-  header.add("general.name", fs::path(folder).lexically_normal().filename().string());
-  if (const Status status = model::add_gguf_config(config, header); !status.ok())
-    return status.error().with_context(folder + "/config.json");
-
+// What a folder's files say about the tokenizer, the chat format and sampling.
+Status add_folder_vocabulary(const std::string& folder, const VocabularyArguments& vocabulary,
+                             io::GgufHeader& header) {
   std::error_code error;
   if (fs::exists(folder + "/generation_config.json", error)) {
     G4_ASSIGN_OR_RETURN(const auto generation, load_generation_defaults(folder));
     model::add_gguf_generation(generation, header);
   }
-  const int64_t vocab_size = config.text.vocab_size;
-  if (synthetic_vocabulary)
-    return text::add_synthetic_vocabulary(vocab_size, config.placeholder_token_ids, header);
+  if (vocabulary.synthetic)
+    return text::add_synthetic_vocabulary(vocabulary.size, vocabulary.placeholders, header);
   const std::string path = folder + "/tokenizer.json";
   auto json = io::read_file(path);
   if (!json.ok() && json.error().code == ErrorCode::kNotFound)
@@ -61,11 +64,27 @@ Status add_folder_metadata(const std::string& folder, const model::Config& confi
                      ": no such file; fetch it from where the checkpoint is, or write a made-up "
                      "vocabulary with --synthetic-vocabulary"};
   G4_RETURN_IF_ERROR(json.ok() ? Status() : Status(json.error()));
-  const Status status = text::add_gguf_vocabulary(json.value(), vocab_size, header);
+  const Status status = text::add_gguf_vocabulary(json.value(), vocabulary.size, header);
   if (!status.ok()) return status.error().with_context(path);
   G4_ASSIGN_OR_RETURN(const std::string chat_template, load_template(folder));
   if (!chat_template.empty()) header.add("tokenizer.chat_template", chat_template);
   return {};
+}
+
+std::string name_of_model(const std::string& path) {
+  return fs::path(path).lexically_normal().filename().string();
+}
+
+Status add_folder_metadata(const std::string& folder, const char* architecture,
+                           const VocabularyArguments& vocabulary,
+                           const std::function<Status(io::GgufHeader&)>& add_config,
+                           io::GgufHeader& header) {
+  header.add("general.architecture", architecture);
+  header.add("general.type", "model");
+  header.add("general.name", name_of_model(folder));
+  if (const Status status = add_config(header); !status.ok())
+    return status.error().with_context(folder + "/config.json");
+  return add_folder_vocabulary(folder, vocabulary, header);
 }
 
 // Of another GGUF file, all that stays true.
@@ -89,34 +108,71 @@ void note_blocks(const std::vector<model::GgufTensorEntry>& tensors, const Weigh
       return note_requantisation(type);
 }
 
+Status write_model(const Arguments& arguments, const std::string& path, GgufOutput output,
+                   WeightTypes types) {
+  G4_ASSIGN_OR_RETURN(const model::Model model,
+                      model::Model::load(path, nullptr, {.projector = projector_choice("none")}));
+  const model::Config& config = model.config();
+  const StoredWeights weights(model.store());
+  std::unique_ptr<ProjectorFile> projector;
+  if (io::is_gguf_path(path)) {
+    G4_RETURN_IF_ERROR(copy_metadata(path, output.keeps_file_type, output.metadata));
+  } else {
+    G4_RETURN_IF_ERROR(add_folder_metadata(
+        path, "gemma4",
+        {arguments.synthetic_vocabulary, config.text.vocab_size, config.placeholder_token_ids},
+        [&](io::GgufHeader& header) { return model::add_gguf_config(config, header); },
+        output.metadata));
+    if (!arguments.projector.leave_out)
+      if (const Status status = model::check_towers(config, model.store()); !status.ok())
+        return Error{status.error().code,
+                     str_cat(path, ": ", status.error().message,
+                             "; leave the vision and audio towers out with --no-mmproj")};
+    G4_ASSIGN_OR_RETURN(projector,
+                        ProjectorFile::write(output.path, {config, weights, name_of_model(path)},
+                                             arguments.projector));
+  }
+  output.tensors = model::gguf_tensors(config, model.text_prefix());
+  output.rope_divisors = model::rope_divisors(config.text);
+  if (!output.keeps_file_type) note_blocks(output.tensors, weights);
+  G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
+  if (projector != nullptr) projector->keep();
+  return {};
+}
+
+Status write_drafter(const Arguments& arguments, const std::string& path, GgufOutput output,
+                     WeightTypes types) {
+  G4_ASSIGN_OR_RETURN(const model::Drafter drafter, model::open_drafter(path));
+  const model::DrafterConfig& config = drafter.config;
+  if (io::is_gguf_path(path)) {
+    G4_RETURN_IF_ERROR(copy_metadata(path, output.keeps_file_type, output.metadata));
+  } else {
+    G4_RETURN_IF_ERROR(add_folder_metadata(
+        path, "gemma4-assistant", {arguments.synthetic_vocabulary, config.text.vocab_size, {}},
+        [&](io::GgufHeader& header) { return model::add_gguf_drafter_config(config, header); },
+        output.metadata));
+  }
+  output.tensors = model::gguf_drafter_tensors(config);
+  output.rope_divisors = model::rope_divisors(config.text);
+  const StoredWeights weights(drafter.store);
+  if (!output.keeps_file_type) note_blocks(output.tensors, weights);
+  return write_gguf(std::move(output), weights, std::move(types));
+}
+
 Status write(const Arguments& arguments, WeightTypes types, bool quantizes) {
   if (!io::is_gguf_path(arguments.out))
     return Error{ErrorCode::kInvalidArgument, arguments.out + ": the name must end in .gguf"};
   GgufOutput output;
   G4_ASSIGN_OR_RETURN(output.path, new_output_path(arguments.out));
-  G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(path));
-  const model::Config& config = model.config();
-  if (io::is_gguf_path(path)) {
-    output.keeps_file_type = !quantizes;
-    G4_RETURN_IF_ERROR(copy_metadata(path, output.keeps_file_type, output.metadata));
-  } else {
-    G4_RETURN_IF_ERROR(
-        add_folder_metadata(path, config, arguments.synthetic_vocabulary, output.metadata));
-  }
-
-  output.tensors = model::gguf_tensors(config, model.text_prefix());
-  output.rope_divisors = model::rope_divisors(config.text);
   output.threads = arguments.threads;
-  const ModelWeights weights(model);
   if (!arguments.imatrix.empty()) {
     G4_ASSIGN_OR_RETURN(output.importance, WeightImportance::load(arguments.imatrix));
   }
-  if (quantizes) note_blocks(output.tensors, weights);
-  G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
-  if (config.vision || config.audio)
-    note("only the text model is in the file; its vision and audio parts were left out");
-  return {};
+  G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
+  output.keeps_file_type = !quantizes && io::is_gguf_path(path);
+  if (model::checkpoint_kind(path) == model::CheckpointKind::kDrafter)
+    return write_drafter(arguments, path, std::move(output), std::move(types));
+  return write_model(arguments, path, std::move(output), std::move(types));
 }
 
 Status run_quantize(const Arguments& arguments) {
@@ -125,10 +181,14 @@ Status run_quantize(const Arguments& arguments) {
 }
 
 void add_arguments(CLI::App& command, Arguments& arguments) {
-  command.add_option("MODEL", arguments.model, "Checkpoint folder or GGUF file")->required();
+  command
+      .add_option("MODEL", arguments.model,
+                  "Checkpoint folder or GGUF file of a model or a drafter")
+      ->required();
   command.add_option("OUT", arguments.out, "GGUF file to write")->required();
   command.add_flag("--synthetic-vocabulary", arguments.synthetic_vocabulary,
                    "Write a made-up vocabulary instead of the folder's tokenizer.json");
+  add_projector_output_arguments(command, arguments.projector);
   add_threads_argument(command, arguments.threads);
 }
 

@@ -192,8 +192,9 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string text, read_text(arguments.text));
   EvaluatedModels models;
   G4_ASSIGN_OR_RETURN(models.device, open_device(arguments.device, arguments.threads));
-  G4_ASSIGN_OR_RETURN(const LoadedModel model,
-                      load_model(arguments.model, models.device, arguments.quantize));
+  G4_ASSIGN_OR_RETURN(
+      const LoadedModel model,
+      load_model(arguments.model, models.device, {arguments.quantize, projector_choice("none")}));
   G4_RETURN_IF_ERROR(check_context(arguments, model));
   G4_ASSIGN_OR_RETURN(const TextChunks chunks,
                       TextChunks::cut(text, *model.tokenizer, arguments.chunks));
@@ -201,7 +202,9 @@ Status run(const Arguments& arguments) {
   models.kv_type = kv_type_of(arguments.kv_type);
   std::string baseline_path;
   if (!arguments.baseline.empty()) {
-    G4_ASSIGN_OR_RETURN(const LoadedModel baseline, load_model(arguments.baseline, models.device));
+    G4_ASSIGN_OR_RETURN(
+        const LoadedModel baseline,
+        load_model(arguments.baseline, models.device, {.projector = projector_choice("none")}));
     G4_RETURN_IF_ERROR(check_same_vocabulary(model, baseline));
     G4_RETURN_IF_ERROR(check_context(arguments, baseline));
     models.baseline = baseline.model;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -72,6 +73,7 @@ class Converter {
     const int64_t cols = item.cols();
     const int64_t stride = row_bytes(item.type, cols);
     bytes_.resize(static_cast<size_t>(count * stride));
+    if (item.tensor.is_ids) return narrow_ids(item, begin, count);
     constexpr int64_t kGrain = 1 << 16;  // elements that are worth another thread
     pool_.parallel_for(count, std::max<int64_t>(1, kGrain / cols), [&](int64_t from, int64_t to) {
       std::vector<float> values(static_cast<size_t>((to - from) * cols));
@@ -80,6 +82,19 @@ class Converter {
         quant::quantize_row(item.type, values.data() + (row - from) * cols, cols,
                             item.importance_of(begin + row), bytes_.data() + row * stride);
     });
+    return bytes_;
+  }
+
+  // Token ids are stored as I64 by some; they were checked to be ids.
+  std::span<const std::byte> narrow_ids(const Item& item, int64_t begin, int64_t count) {
+    const auto stored = source_.stored_rows(item.tensor, begin, count);
+    const int64_t num_ids = count * item.cols();
+    for (int64_t i = 0; i < num_ids; ++i) {
+      int64_t id;
+      std::memcpy(&id, stored.data() + static_cast<size_t>(i) * sizeof id, sizeof id);
+      const auto narrow = static_cast<int32_t>(id);
+      std::memcpy(bytes_.data() + static_cast<size_t>(i) * sizeof narrow, &narrow, sizeof narrow);
+    }
     return bytes_;
   }
 
@@ -137,20 +152,20 @@ void print_summary(const std::string& path, const std::vector<Item>& items, uint
 
 }  // namespace
 
-DType ModelWeights::stored_type(const model::GgufTensorEntry& tensor) const {
+DType StoredWeights::stored_type(const model::GgufTensorEntry& tensor) const {
   return store_.find(tensor.checkpoint_name)->dtype;
 }
 
-std::span<const std::byte> ModelWeights::stored_rows(const model::GgufTensorEntry& tensor,
-                                                     int64_t begin, int64_t count) const {
+std::span<const std::byte> StoredWeights::stored_rows(const model::GgufTensorEntry& tensor,
+                                                      int64_t begin, int64_t count) const {
   const io::Tensor& stored = *store_.find(tensor.checkpoint_name);
-  const int64_t stride = row_bytes(stored.dtype, stored.shape.back());
+  const int64_t stride = row_bytes(stored.dtype, tensor.shape.back());
   return stored.bytes.subspan(static_cast<size_t>(begin * stride),
                               static_cast<size_t>(count * stride));
 }
 
-void ModelWeights::read_rows(const model::GgufTensorEntry& tensor, int64_t begin, int64_t count,
-                             float* out) const {
+void StoredWeights::read_rows(const model::GgufTensorEntry& tensor, int64_t begin, int64_t count,
+                              float* out) const {
   const int64_t cols = tensor.shape.back();
   const auto bytes = stored_rows(tensor, begin, count);
   quant::dequantize_row(stored_type(tensor), bytes.data(), count * cols, out);

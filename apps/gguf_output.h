@@ -29,10 +29,10 @@ class WeightSource {
                          float* out) const = 0;
 };
 
-// The weights of a loaded model.
-class ModelWeights : public WeightSource {
+// The weights of a checkpoint that was opened and checked.
+class StoredWeights : public WeightSource {
  public:
-  explicit ModelWeights(const model::Model& model) : store_(model.store()) {}
+  explicit StoredWeights(const io::TensorStore& store) : store_(store) {}
   DType stored_type(const model::GgufTensorEntry& tensor) const override;
   std::span<const std::byte> stored_rows(const model::GgufTensorEntry& tensor, int64_t begin,
                                          int64_t count) const override;

@@ -8,12 +8,14 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
+#include "apps/info_parts.h"
 #include "apps/json_output.h"
 #include "apps/model_source.h"
 #include "apps/option_checks.h"
 #include "apps/options.h"
 #include "base/strings.h"
 #include "engine/engine.h"
+#include "model/drafter_file.h"
 #include "model/kv_cache.h"
 #include "model/tensor_list.h"
 
@@ -22,6 +24,7 @@ namespace {
 
 struct Arguments {
   std::string model;
+  std::string projector;
   int64_t context = 0;
   std::string kv_type = "f32";
   bool json = false;
@@ -118,6 +121,8 @@ void print_text(const Facts& f, const model::Model& model) {
                human_bytes(f.full_kv_bytes), " full)"));
   const std::string towers = str_cat(f.vision ? "vision " : "", f.audio ? "audio " : "");
   if (!towers.empty()) line("towers", str_cat(towers, "(present, not used yet)"));
+  if (!towers.empty()) print_towers(model.config());
+  if (!model.projector().path.empty()) line("projector", model.projector().path);
   if (f.ignored_tensors > 0)
     line("tensors not used", str_cat(f.ignored_tensors, " of ", model.store().tensors().size()));
 }
@@ -130,35 +135,54 @@ void print_json(const Facts& f, const model::Model& model) {
     bytes_by_type[type] = total.bytes;
     tensors_by_type[type] = total.tensors;
   }
-  const nlohmann::ordered_json json = {
-      {"checkpoint", f.path},
-      {"model_type", f.model_type},
-      {"text_parameters", model.text_size().parameters},
-      {"text_bytes", model.text_size().bytes},
-      {"per_layer_table_bytes", model.per_layer_table_size().bytes},
-      {"bytes_read_per_token", model.bytes_per_token()},
-      {"bytes_by_type", bytes_by_type},
-      {"tensors_by_type", tensors_by_type},
-      {"hidden_size", t.hidden_size},
-      {"vocab_size", t.vocab_size},
-      {"num_hidden_layers", t.num_hidden_layers},
-      {"sliding_layers", f.sliding_layers},
-      {"full_layers", f.full_layers},
-      {"sliding_window", t.sliding_window},
-      {"num_kv_shared_layers", t.num_kv_shared_layers},
-      {"num_experts", t.num_experts},
-      {"max_position_embeddings", t.max_position_embeddings},
-      {"context", f.context},
-      {"kv_type", lower_case(name_of(f.kv_type))},
-      {"sliding_kv_bytes", f.sliding_kv_bytes},
-      {"full_kv_bytes", f.full_kv_bytes},
-      {"unused_tensors", f.ignored_tensors}};
+  nlohmann::ordered_json json = {{"checkpoint", f.path},
+                                 {"model_type", f.model_type},
+                                 {"text_parameters", model.text_size().parameters},
+                                 {"text_bytes", model.text_size().bytes},
+                                 {"per_layer_table_bytes", model.per_layer_table_size().bytes},
+                                 {"bytes_read_per_token", model.bytes_per_token()},
+                                 {"bytes_by_type", bytes_by_type},
+                                 {"tensors_by_type", tensors_by_type},
+                                 {"hidden_size", t.hidden_size},
+                                 {"vocab_size", t.vocab_size},
+                                 {"num_hidden_layers", t.num_hidden_layers},
+                                 {"sliding_layers", f.sliding_layers},
+                                 {"full_layers", f.full_layers},
+                                 {"sliding_window", t.sliding_window},
+                                 {"num_kv_shared_layers", t.num_kv_shared_layers},
+                                 {"num_experts", t.num_experts},
+                                 {"max_position_embeddings", t.max_position_embeddings},
+                                 {"context", f.context},
+                                 {"kv_type", lower_case(name_of(f.kv_type))},
+                                 {"sliding_kv_bytes", f.sliding_kv_bytes},
+                                 {"full_kv_bytes", f.full_kv_bytes},
+                                 {"unused_tensors", f.ignored_tensors}};
+  add_towers(model.config(), json);
+  json["projector"] = model.projector().path.empty()
+                          ? nlohmann::ordered_json()
+                          : nlohmann::ordered_json(model.projector().path);
   write_json(json);
+}
+
+Status show_part(const Arguments& arguments, const std::string& path, model::CheckpointKind kind) {
+  const bool is_drafter = kind == model::CheckpointKind::kDrafter;
+  if (arguments.context > 0 || !arguments.projector.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 str_cat(path, ": is a ", is_drafter ? "drafter" : "projector",
+                         "; --ctx and --mmproj are for whole models")};
+  const InfoFormat format = arguments.json ? InfoFormat::kJson : InfoFormat::kText;
+  return is_drafter ? show_drafter(path, format) : show_projector(path, format);
 }
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
-  G4_ASSIGN_OR_RETURN(const model::Model model, model::Model::load(path));
+  const model::CheckpointKind kind = model::checkpoint_kind(path);
+  if (kind != model::CheckpointKind::kModel) return show_part(arguments, path, kind);
+  G4_ASSIGN_OR_RETURN(
+      const model::Model model,
+      model::Model::load(path, nullptr, {.projector = projector_choice(arguments.projector)}));
+  if (const std::string& note = model.projector().note; !note.empty())
+    std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
   const int64_t limit = model.config().text.max_position_embeddings;
   if (arguments.context > limit)
     return Error{
@@ -177,6 +201,7 @@ Command add_info(CLI::App& app) {
   auto* command = app.add_subcommand("info", "Show what a checkpoint is and what it costs to run");
   auto arguments = std::make_shared<Arguments>();
   add_model_argument(*command, arguments->model);
+  add_projector_argument(*command, arguments->projector);
   command->add_option("--ctx", arguments->context, "Context to plan for, in tokens")
       ->check(whole_number(1));
   add_kv_type_argument(*command, arguments->kv_type);

@@ -158,9 +158,11 @@ Result<text::Tokenizer> load_tokenizer(const std::string& model) {
 }
 
 Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels::Device> device,
-                                const std::string& quantize) {
-  if (quantize.empty()) return model::Model::load(path, std::move(device));
-  G4_ASSIGN_OR_RETURN(WeightTypes types, WeightTypes::parse({.type = quantize}, "--quantize"));
+                                const ModelChoice& choice) {
+  if (choice.quantize.empty())
+    return model::Model::load(path, std::move(device), {.projector = choice.projector});
+  G4_ASSIGN_OR_RETURN(WeightTypes types,
+                      WeightTypes::parse({.type = choice.quantize}, "--quantize"));
   std::optional<DType> blocks;  // that the file has
   std::optional<Progress> progress;
   const model::WeightConversion conversion = {
@@ -174,7 +176,8 @@ Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels
             if (!progress) progress.emplace("quantising", total, Progress::Unit::kCount);
             progress->update(done);
           }};
-  auto model = model::Model::load(path, std::move(device), &conversion);
+  auto model = model::Model::load(path, std::move(device),
+                                  {.projector = choice.projector, .conversion = &conversion});
   progress.reset();
   if (!model.ok()) return model;
   if (blocks) note_requantisation(*blocks);
@@ -183,10 +186,10 @@ Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels
 }
 
 Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
-                               const std::string& quantize) {
+                               const ModelChoice& choice) {
   LoadedModel loaded;
   G4_ASSIGN_OR_RETURN(loaded.path, resolve_model(argument));
-  G4_ASSIGN_OR_RETURN(model::Model model, open_model(loaded.path, std::move(device), quantize));
+  G4_ASSIGN_OR_RETURN(model::Model model, open_model(loaded.path, std::move(device), choice));
   loaded.model = std::make_shared<const model::Model>(std::move(model));
   G4_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, load_tokenizer(loaded.path));
   G4_ASSIGN_OR_RETURN(loaded.generation, load_generation_defaults(loaded.path));

@@ -15,12 +15,17 @@ namespace gemma4::apps {
 // looked, or that a folder is no checkpoint.
 Result<std::string> resolve_model(const std::string& argument);
 
+struct ModelChoice {
+  // The name of a type: matrices get the types that `gemma4 quantize --type` would give them, for
+  // which there must be a device. Empty: they keep theirs.
+  std::string quantize = {};
+  model::ProjectorChoice projector = {};
+};
 // The model at `path` as resolve_model gives it, on `device`; null: its weights stay in the map.
-// With `quantize`, the name of a type, its matrices get the types that `gemma4 quantize --type`
-// would give them, for which there must be a device. Shows a progress bar while it quantises.
-// Errors: those of Model::load; kInvalidArgument, naming --quantize, for what is no type.
+// Shows a progress bar while it quantises. Errors: those of Model::load; kInvalidArgument, naming
+// --quantize, for what is no type.
 Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels::Device> device,
-                                const std::string& quantize);
+                                const ModelChoice& choice);
 
 struct LoadedModel {
   std::string path;  // as resolve_model gives it
@@ -32,7 +37,7 @@ struct LoadedModel {
 };
 // The model is what open_model gives.
 Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
-                               const std::string& quantize = "");
+                               const ModelChoice& choice);
 
 // What belongs to a model, `model` being what resolve_model gives: beside the weights in a folder,
 // or inside a GGUF file.

@@ -21,6 +21,18 @@ void add_model_argument(CLI::App& command, std::string& model) {
   command.add_option("MODEL", model, "Checkpoint folder or GGUF file (default: the demo model)");
 }
 
+void add_projector_argument(CLI::App& command, std::string& projector) {
+  command.add_option("--mmproj", projector,
+                     "Projector file of a GGUF model, or none (default: the one beside the model)");
+}
+
+model::ProjectorChoice projector_choice(const std::string& projector) {
+  using Kind = model::ProjectorChoice::Kind;
+  if (projector.empty()) return {.kind = Kind::kBeside, .path = {}};
+  if (projector == "none") return {.kind = Kind::kNone, .path = {}};
+  return {.kind = Kind::kFile, .path = projector};
+}
+
 void add_system_argument(CLI::App& command, std::string& system) {
   command.add_option("--system", system, "System text")->check(utf8_text());
 }

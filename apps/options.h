@@ -19,6 +19,9 @@ namespace gemma4::apps {
 
 void add_model_argument(CLI::App& command, std::string& model);    // MODEL
 void add_system_argument(CLI::App& command, std::string& system);  // --system
+// --mmproj: which projector file a GGUF model gets.
+void add_projector_argument(CLI::App& command, std::string& projector);
+model::ProjectorChoice projector_choice(const std::string& projector);
 
 // --device, --quantize, --threads, --ctx, --kv-type, --verbose
 struct EngineArguments {
@@ -64,8 +67,9 @@ Result<engine::SamplingParams> sampling_params(const SamplingArguments& argument
 
 // Everything that a conversation is started with.
 struct ConversationArguments {
-  std::string model;   // empty: the demo model
-  std::string system;  // empty: none
+  std::string model;      // empty: the demo model
+  std::string projector;  // empty: the one beside a GGUF model
+  std::string system;     // empty: none
   bool think = false;
   AnswerArguments answer;
   EngineArguments engine;

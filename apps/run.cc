@@ -184,6 +184,7 @@ Command add_run(CLI::App& app) {
   auto* command = app.add_subcommand("run", "Answer one prompt");
   auto arguments = std::make_shared<Arguments>();
   add_model_argument(*command, arguments->conversation.model);
+  add_projector_argument(*command, arguments->conversation.projector);
   command->add_option("-p,--prompt", arguments->prompt, "The prompt; - reads standard input")
       ->required();
   add_system_argument(*command, arguments->conversation.system);

@@ -14,6 +14,7 @@
 #include "apps/interrupt.h"
 #include "apps/options.h"
 #include "apps/progress.h"
+#include "apps/projector_output.h"
 #include "apps/weight_types.h"
 #include "base/strings.h"
 #include "base/thread_pool.h"
@@ -140,18 +141,20 @@ Status write_gguf_file(const Arguments& arguments, const model::Config& config,
   io::GgufHeader& metadata = output.metadata;
   metadata.add("general.architecture", "gemma4");
   metadata.add("general.type", "model");
-  metadata.add("general.name", fs::path(arguments.config).stem().string() + ", formula weights");
+  const std::string name = fs::path(arguments.config).stem().string() + ", formula weights";
+  metadata.add("general.name", name);
   G4_RETURN_IF_ERROR(model::add_gguf_config(config, metadata));
   G4_RETURN_IF_ERROR(text::add_synthetic_vocabulary(config.text.vocab_size,
                                                     config.placeholder_token_ids, metadata));
   output.tensors = model::gguf_tensors(config, model::default_text_prefix(config));
   output.rope_divisors = model::rope_divisors(config.text);
   output.threads = arguments.threads;
-  G4_RETURN_IF_ERROR(write_gguf(std::move(output), FormulaWeights(), std::move(types)));
-  if ((config.vision || config.audio) && !arguments.text_only)
-    std::fprintf(stderr,
-                 "gemma4: note: only the text model is in the file; its vision and audio "
-                 "parts were left out\n");
+  const FormulaWeights weights{};
+  const ProjectorArguments projector{.leave_out = arguments.text_only, .type = {}};
+  G4_ASSIGN_OR_RETURN(const auto towers,
+                      ProjectorFile::write(out, {config, weights, name}, projector));
+  G4_RETURN_IF_ERROR(write_gguf(std::move(output), weights, std::move(types)));
+  if (towers != nullptr) towers->keep();
   return {};
 }
 

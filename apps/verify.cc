@@ -23,6 +23,7 @@ namespace {
 
 struct Arguments {
   std::string model;
+  std::string projector;
   std::string golden;
   std::string tokenizer;
   std::string cases;
@@ -77,7 +78,9 @@ Result<bool> verify_model(const Arguments& arguments) {
     return Error{ErrorCode::kInvalidArgument,
                  path + ": name the golden file that the model belongs to with --golden"};
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
-  G4_ASSIGN_OR_RETURN(model::Model loaded, open_model(path, std::move(device), arguments.quantize));
+  G4_ASSIGN_OR_RETURN(model::Model loaded,
+                      open_model(path, std::move(device),
+                                 {arguments.quantize, projector_choice(arguments.projector)}));
   const std::string golden_path =
       arguments.golden.empty() ? path + "/golden.safetensors" : arguments.golden;
   auto opened = io::TensorStore::open(golden_path);
@@ -85,6 +88,8 @@ Result<bool> verify_model(const Arguments& arguments) {
     return Error{ErrorCode::kNotFound,
                  golden_path + ": no such golden file; name one with --golden"};
   G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
+  if (const std::string& note = loaded.projector().note; !note.empty())
+    std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
   G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, options));
   int64_t passed = 0;
@@ -159,6 +164,7 @@ Command add_verify(CLI::App& app) {
   auto* command = app.add_subcommand("verify", "Prove that this build agrees with the reference");
   auto arguments = std::make_shared<Arguments>();
   add_model_argument(*command, arguments->model);
+  add_projector_argument(*command, arguments->projector);
   command->add_option("--golden", arguments->golden,
                       "Golden file (default: golden.safetensors in the model's folder)");
   command

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "model/gguf_names.h"
 #include "quant/quantize.h"
 
 namespace gemma4::apps {
@@ -114,14 +115,16 @@ DType WeightTypes::wanted(const model::GgufTensorEntry& tensor, DType stored) {
   if (!type_) return stored;
   if (tensor.name == "token_embd.weight" || tensor.name == "output.weight") return *head_;
   if (tensor.name == "per_layer_token_embd.weight") return *per_layer_table_;
-  // Read once a token for all layers: small, and not quantised by others either.
-  if (tensor.name == "per_layer_model_proj.weight" && is_float_dtype(stored) &&
-      is_block_dtype(*type_))
-    return stored;
+  // Small, and not quantised by others either: one is read once a token for all layers, the other
+  // chooses which tokens a drafter computes at all.
+  const bool is_small =
+      tensor.name == "per_layer_model_proj.weight" || tensor.name == model::kDrafterCentroids;
+  if (is_small && is_float_dtype(stored) && is_block_dtype(*type_)) return stored;
   return *type_;
 }
 
 DType WeightTypes::choose(const model::GgufTensorEntry& tensor, DType stored) {
+  if (tensor.is_ids) return DType::kI32;
   if (!tensor.is_matrix) return DType::kF32;
   const DType type = wanted(tensor, stored);
   const DType fitting = fitting_type(type, tensor.shape.back());

@@ -42,6 +42,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     use(config.value());
   else
     G4_CHECK(!config.error().message.empty());
+  if (const auto drafter = parse_drafter_config(json); drafter.ok()) {
+    const TextConfig& text = drafter.value().text;
+    G4_CHECK_EQ(plan_layers(text).size(), static_cast<size_t>(text.num_hidden_layers));
+    G4_CHECK(is_drafter_config(json));
+  } else {
+    G4_CHECK(!drafter.error().message.empty());
+  }
   if (const auto defaults = parse_generation_config(json); defaults.ok()) {
     G4_CHECK(defaults.value().temperature >= 0 && defaults.value().top_p <= 1);
     G4_CHECK(defaults.value().top_k >= 0);

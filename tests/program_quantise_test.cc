@@ -229,7 +229,8 @@ class QuantizeAtLoad : public testing::TestWithParam<LoadCase> {
   static std::shared_ptr<const model::Model> load(const std::string& path, const std::string& type,
                                                   const kernels::Table& table) {
     const auto device = kernels::make_cpu_device(table, {.num_threads = 2});
-    return std::make_shared<const model::Model>(apps::open_model(path, device, type).value());
+    return std::make_shared<const model::Model>(
+        apps::open_model(path, device, {.quantize = type}).value());
   }
   TemporaryFolder folder_;
   std::string checkpoint_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
@@ -218,6 +219,22 @@ Result<TensorStore> TensorStore::open(const std::string& path) {
     G4_RETURN_IF_ERROR(store.add_file(path));
   }
   return store;
+}
+
+void TensorStore::add(TensorStore other) {
+  std::ranges::move(other.files_, std::back_inserter(files_));
+  std::ranges::move(other.copies_, std::back_inserter(copies_));
+  const size_t count = tensors_.size() + other.tensors_.size();
+  tensors_.merge(other.tensors_);
+  G4_CHECK_EQ(tensors_.size(), count);
+}
+
+bool TensorStore::rename(const std::string& from, const std::string& to) {
+  auto node = tensors_.extract(from);
+  if (node.empty()) return false;
+  node.key() = to;
+  G4_CHECK(tensors_.insert(std::move(node)).inserted);
+  return true;
 }
 
 const Tensor* TensorStore::find(std::string_view name) const {

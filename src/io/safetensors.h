@@ -53,6 +53,11 @@ class TensorStore {
         tensors_(std::move(tensors)) {}
   TensorStore() = default;
 
+  // Takes the tensors of another file; names must not be in both.
+  void add(TensorStore other);
+  // Whether there was a tensor `from`; it is `to` now, a name that nothing had.
+  bool rename(const std::string& from, const std::string& to);
+
   const Tensor* find(std::string_view name) const;  // null when absent
   const TensorMap& tensors() const { return tensors_; }
   const std::string& path() const { return path_; }

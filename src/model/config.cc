@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "model/config_checks.h"
+#include "model/config_fields.h"
 
 namespace gemma4::model {
 namespace {
@@ -16,124 +17,6 @@ namespace dom = simdjson::dom;
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidData, std::move(message)}; }
 Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
-
-// Reads keys of one object; remembers the first error so that a parser can be a plain list of
-// fields.
-class Fields {
- public:
-  Fields(dom::object object, std::string where) : object_(object), where_(std::move(where)) {}
-
-  bool has(const char* key) const {
-    dom::element value;
-    return object_[key].get(value) == simdjson::SUCCESS && !value.is_null();
-  }
-
-  // An integer in [low, high]. Without `fallback` the key is required.
-  int64_t integer(const char* key, int64_t low, int64_t high,
-                  std::optional<int64_t> fallback = std::nullopt) {
-    if (!has(key)) return fallback ? *fallback : missing<int64_t>(key);
-    int64_t value = 0;
-    if (object_[key].get(value) != simdjson::SUCCESS)
-      return fail<int64_t>(key, "expected an integer");
-    if (value < low || value > high)
-      return fail<int64_t>(key, str_cat("is ", value, ", expected ", low, " to ", high));
-    return value;
-  }
-
-  double number(const char* key, double low, double high, double fallback) {
-    if (!has(key)) return fallback;
-    double value = 0;
-    if (object_[key].get(value) != simdjson::SUCCESS) return fail<double>(key, "expected a number");
-    if (!(value >= low && value <= high))
-      return fail<double>(key, str_cat("is ", value, ", out of range"));
-    return value;
-  }
-
-  bool boolean(const char* key, bool fallback) {
-    if (!has(key)) return fallback;
-    bool value = false;
-    if (object_[key].get(value) != simdjson::SUCCESS)
-      return fail<bool>(key, "expected true or false");
-    return value;
-  }
-
-  std::string string(const char* key, std::string fallback) {
-    if (!has(key)) return fallback;
-    std::string_view value;
-    if (object_[key].get(value) != simdjson::SUCCESS)
-      return fail<std::string>(key, "expected a string");
-    return std::string(value);
-  }
-
-  // A token id or a list of them; nothing when absent.
-  std::vector<int32_t> token_ids(const char* key) {
-    std::vector<int32_t> ids;
-    if (!has(key)) return ids;
-    const auto push = [&](const dom::element& element) {
-      int64_t id = 0;
-      if (element.get(id) != simdjson::SUCCESS || id < 0 || id >= kMaxVocabulary)
-        fail<bool>(key, "expected a token id or a list of them");
-      else
-        ids.push_back(static_cast<int32_t>(id));
-    };
-    dom::array array;
-    if (object_[key].get(array) == simdjson::SUCCESS)
-      for (const dom::element element : array) push(element);
-    else
-      push(object_[key].value_unsafe());
-    return ids;
-  }
-
-  // Nothing when absent or null; something else than an object or an array is an error.
-  std::optional<Fields> object(const char* key) {
-    dom::object child;
-    if (!has(key)) return std::nullopt;
-    if (object_[key].get(child) != simdjson::SUCCESS) {
-      fail<bool>(key, "expected an object");
-      return std::nullopt;
-    }
-    return Fields(child, path(key));
-  }
-
-  std::optional<dom::array> array(const char* key) {
-    dom::array child;
-    if (!has(key)) return std::nullopt;
-    if (object_[key].get(child) != simdjson::SUCCESS) {
-      fail<bool>(key, "expected an array");
-      return std::nullopt;
-    }
-    return child;
-  }
-
-  const dom::object& raw() const { return object_; }
-  std::string path(const std::string& key) const {
-    return where_.empty() ? key : where_ + "." + key;
-  }
-
-  // Keeps the first problem only: later ones are usually its consequences.
-  template <typename T>
-  T fail(const std::string& key, const std::string& problem) {
-    if (!error_) error_ = invalid(str_cat(quote(path(key), 120), ": ", problem));
-    return T{};
-  }
-  void take_error_of(const Fields& child) {
-    if (!error_) error_ = child.error_;
-  }
-  void set_error(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-  Status status() const { return error_ ? Status(*error_) : Status(); }
-  bool failed() const { return error_.has_value(); }
-
- private:
-  template <typename T>
-  T missing(const char* key) {
-    return fail<T>(key, "is missing");
-  }
-  dom::object object_;
-  std::string where_;
-  std::optional<Error> error_;
-};
 
 std::vector<AttentionKind> parse_layer_types(Fields& fields, int64_t layers) {
   std::vector<AttentionKind> types;
@@ -242,7 +125,28 @@ void check_unsupported(Fields& fields) {
         unsupported(str_cat(quote(fields.path("attention_bias")), ": no Gemma 4 model has it")));
 }
 
-TextConfig parse_text(Fields& fields, bool unified) {
+// The decoder of a model, or that of a drafter, which reads the keys and values of its target.
+enum class TextRole : uint8_t { kModel, kDrafter };
+
+// How many layers at the end own no keys and values: in a drafter all, whether it says so or not.
+int64_t parse_shared_layers(Fields& fields, int64_t layers, TextRole role) {
+  if (role == TextRole::kModel) return fields.integer("num_kv_shared_layers", 0, layers - 1, 0);
+  const int64_t said = fields.integer("num_kv_shared_layers", 0, layers, 0);
+  if (said != 0 && said != layers)
+    fields.fail<bool>("num_kv_shared_layers",
+                      str_cat("is ", said, ", but a drafter shares those of all ", layers));
+  return layers;
+}
+
+void check_drafter(Fields& fields, const TextConfig& text) {
+  if (text.hidden_size_per_layer_input != 0 || text.enable_moe_block || text.use_double_wide_mlp ||
+      !text.tie_word_embeddings)
+    fields.set_error(
+        unsupported("this drafter has per-layer inputs, experts, an MLP of double width or an "
+                    "untied head; no Gemma 4 drafter does"));
+}
+
+TextConfig parse_text(Fields& fields, bool unified, TextRole role = TextRole::kModel) {
   TextConfig text;
   text.vocab_size = fields.integer("vocab_size", 1, kMaxVocabulary);
   text.hidden_size = fields.integer("hidden_size", 1, kMaxWidth);
@@ -265,13 +169,14 @@ TextConfig parse_text(Fields& fields, bool unified) {
   if (fields.has("final_logit_softcapping"))
     text.final_logit_softcapping =
         static_cast<float>(fields.number("final_logit_softcapping", 1e-6, 1e6, 30));
-  text.num_kv_shared_layers =
-      fields.integer("num_kv_shared_layers", 0, text.num_hidden_layers - 1, 0);
+  text.num_kv_shared_layers = parse_shared_layers(fields, text.num_hidden_layers, role);
   text.use_double_wide_mlp = fields.boolean("use_double_wide_mlp", false);
   const bool has_width = fields.raw()["hidden_size_per_layer_input"].error() == simdjson::SUCCESS;
   text.hidden_size_per_layer_input =
       fields.integer("hidden_size_per_layer_input", 0, kMaxWidth,
-                     has_width || unified ? 0 : 256);  // null means off; the unified class has none
+                     has_width || unified || role == TextRole::kDrafter
+                         ? 0  // null means off; the unified class has none
+                         : 256);
   text.vocab_size_per_layer_input =
       fields.integer("vocab_size_per_layer_input", 0, kMaxVocabulary, text.vocab_size);
   if (text.hidden_size_per_layer_input > 0 && text.vocab_size_per_layer_input < text.vocab_size)
@@ -292,8 +197,10 @@ TextConfig parse_text(Fields& fields, bool unified) {
   text.bos_token_id = static_cast<int32_t>(fields.integer(
       "bos_token_id", 0, text.vocab_size - 1, std::min<int64_t>(2, text.vocab_size - 1)));
   check_unsupported(fields);
+  if (role == TextRole::kDrafter) check_drafter(fields, text);
   if (fields.failed()) return text;
-  if (const auto problem = check_layers(text)) fields.fail<bool>(problem->key, problem->problem);
+  const auto problem = role == TextRole::kDrafter ? check_heads(text) : check_layers(text);
+  if (problem) fields.fail<bool>(problem->key, problem->problem);
   return text;
 }
 
@@ -348,13 +255,18 @@ AudioConfig parse_audio(Fields& fields) {
   return audio;
 }
 
+bool is_drafter_type(const std::string& type) {
+  return type == "gemma4_assistant" || type == "gemma4_unified_assistant";
+}
+
 Status check_model_type(const std::string& type) {
   static const std::set<std::string> kKnown = {"gemma4", "gemma4_unified", "gemma4_text",
                                                "gemma4_unified_text"};
   if (kKnown.contains(type)) return {};
-  if (type == "gemma4_assistant" || type == "gemma4_unified_assistant")
+  if (is_drafter_type(type))
     return unsupported(
-        "this is a Gemma 4 drafter (gemma4_assistant), which only works beside its target model");
+        "this is a Gemma 4 drafter (gemma4_assistant), which only works beside its target model; "
+        "name the target");
   if (type.empty())
     return invalid("\"model_type\": is missing; this is not the config.json of a model");
   return unsupported(str_cat("this is a ", quote(type),
@@ -402,6 +314,44 @@ Result<Config> parse_config(std::string_view json) {
   }
   G4_RETURN_IF_ERROR(fields.status());
   return config;
+}
+
+bool is_drafter_config(std::string_view json) {
+  dom::parser parser;
+  dom::object root;
+  std::string_view type;
+  return parser.parse(json.data(), json.size()).get(root) == simdjson::SUCCESS &&
+         root["model_type"].get(type) == simdjson::SUCCESS && is_drafter_type(std::string(type));
+}
+
+Result<DrafterConfig> parse_drafter_config(std::string_view json) {
+  dom::parser parser;
+  dom::object root;
+  if (const auto error = parser.parse(json.data(), json.size()).get(root);
+      error != simdjson::SUCCESS)
+    return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  Fields fields(root, "");
+  DrafterConfig drafter;
+  drafter.model_type = fields.string("model_type", "");
+  if (!is_drafter_type(drafter.model_type))
+    return unsupported(str_cat("this is a ", quote(drafter.model_type),
+                               " model, not a Gemma 4 drafter (gemma4_assistant)"));
+  drafter.backbone_hidden_size = fields.integer("backbone_hidden_size", 1, kMaxWidth);
+  drafter.use_ordered_embeddings = fields.boolean("use_ordered_embeddings", false);
+  std::optional<Fields> text = fields.object("text_config");
+  G4_RETURN_IF_ERROR(fields.status());
+  if (!text) return invalid("\"text_config\": is missing");
+  drafter.text =
+      parse_text(*text, drafter.model_type.starts_with("gemma4_unified"), TextRole::kDrafter);
+  G4_RETURN_IF_ERROR(text->status());
+  if (drafter.use_ordered_embeddings) {
+    drafter.num_centroids = fields.integer("num_centroids", 1, drafter.text.vocab_size, 2048);
+    drafter.centroid_intermediate_top_k =
+        fields.integer("centroid_intermediate_top_k", 1, drafter.num_centroids, 32);
+  }
+  G4_RETURN_IF_ERROR(fields.status());
+  if (const auto problem = check_centroids(drafter)) return invalid(*problem);
+  return drafter;
 }
 
 Result<GenerationDefaults> parse_generation_config(std::string_view json) {

@@ -97,10 +97,27 @@ struct Config {
   std::vector<int32_t> eos_token_ids;
 };
 
+// A drafter: a small decoder that proposes tokens to a target model, whose keys and values it
+// reads.
+struct DrafterConfig {
+  std::string model_type;            // "gemma4_assistant", "gemma4_unified_assistant"
+  TextConfig text;                   // all layers share keys and values: those of the target
+  int64_t backbone_hidden_size = 0;  // hidden_size of the target
+  // The head computes logits of the tokens in the best clusters only, those of the others are low.
+  bool use_ordered_embeddings = false;
+  int64_t num_centroids = 0;                // clusters of equal size; 0 without them
+  int64_t centroid_intermediate_top_k = 0;  // of them, how many are computed
+};
+
 // Parses config.json in the published and in the re-saved dialect. Errors name the key:
 // kInvalidData for missing or impossible values, kUnsupported for a model of another kind or an
 // option we do not have.
 Result<Config> parse_config(std::string_view json);
+
+// The same of a drafter's config.json.
+Result<DrafterConfig> parse_drafter_config(std::string_view json);
+// Whether a config.json is a drafter's; false for what is none at all.
+bool is_drafter_config(std::string_view json);
 
 // generation_config.json. Absent keys keep the family's published defaults, but as in the reference
 // a file that does not say "do_sample": true means greedy decoding (temperature 0).

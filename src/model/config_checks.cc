@@ -8,6 +8,25 @@
 namespace gemma4::model {
 namespace {
 
+std::optional<ConfigProblem> check_donors(const TextConfig& text) {
+  const int64_t first_shared = first_shared_layer(text);
+  for (int64_t i = first_shared; i < text.num_hidden_layers; ++i) {
+    const int64_t donor = kv_donor(text, i);
+    if (donor < 0)
+      return ConfigProblem{
+          "num_kv_shared_layers",
+          str_cat("layer ", i, " shares keys and values, but no layer of its type before layer ",
+                  first_shared, " could give them")};
+    if (text.layer_kv_heads[static_cast<size_t>(donor)] !=
+        text.layer_kv_heads[static_cast<size_t>(i)])
+      return ConfigProblem{"num_kv_shared_layers",
+                           str_cat("layers ", donor, " and ", i, " differ in KV heads")};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<ConfigProblem> check_heads(const TextConfig& text) {
   std::array<int64_t, kNumAttentionKinds> head_dim{};
   for (int64_t i = 0; i < text.num_hidden_layers; ++i) {
@@ -29,24 +48,12 @@ std::optional<ConfigProblem> check_heads(const TextConfig& text) {
   return std::nullopt;
 }
 
-std::optional<ConfigProblem> check_donors(const TextConfig& text) {
-  const int64_t first_shared = first_shared_layer(text);
-  for (int64_t i = first_shared; i < text.num_hidden_layers; ++i) {
-    const int64_t donor = kv_donor(text, i);
-    if (donor < 0)
-      return ConfigProblem{
-          "num_kv_shared_layers",
-          str_cat("layer ", i, " shares keys and values, but no layer of its type before layer ",
-                  first_shared, " could give them")};
-    if (text.layer_kv_heads[static_cast<size_t>(donor)] !=
-        text.layer_kv_heads[static_cast<size_t>(i)])
-      return ConfigProblem{"num_kv_shared_layers",
-                           str_cat("layers ", donor, " and ", i, " differ in KV heads")};
-  }
-  return std::nullopt;
+std::optional<std::string> check_centroids(const DrafterConfig& drafter) {
+  if (!drafter.use_ordered_embeddings || drafter.text.vocab_size % drafter.num_centroids == 0)
+    return std::nullopt;
+  return str_cat("\"num_centroids\": is ", drafter.num_centroids,
+                 ", which does not divide the vocabulary of ", drafter.text.vocab_size);
 }
-
-}  // namespace
 
 std::optional<ConfigProblem> check_layers(const TextConfig& text) {
   if (auto problem = check_heads(text)) return problem;

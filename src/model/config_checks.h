@@ -24,5 +24,9 @@ struct ConfigProblem {
 };
 // What each layer needs of the others; checked at load so that the layer plan cannot fail.
 std::optional<ConfigProblem> check_layers(const TextConfig& text);
+// The part of it that a drafter's layers must hold to as well.
+std::optional<ConfigProblem> check_heads(const TextConfig& text);
+// A drafter's clusters share out the vocabulary evenly.
+std::optional<std::string> check_centroids(const DrafterConfig& drafter);
 
 }  // namespace gemma4::model

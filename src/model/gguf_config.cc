@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "model/config_checks.h"
+#include "model/gguf_keys.h"
 #include "model/gguf_names.h"
 #include "model/layer_plan.h"
 
@@ -23,82 +24,12 @@ Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::m
 
 std::string metadata(std::string_view key) { return "metadata " + quote(key, 100); }
 
-struct Limits {
-  int64_t low;
-  int64_t high;
-};
 constexpr Limits kWidth = {1, kMaxWidth};
-
-// Reads keys; those of the text decoder are named without "gemma4." in front.
-class Keys {
- public:
-  explicit Keys(const GgufFile& file) : file_(file) {}
-
-  static std::string key(std::string_view name) { return str_cat("gemma4.", name); }
-  bool has(std::string_view name) const { return file_.find(key(name)) != nullptr; }
-
-  Result<int64_t> integer(std::string_view name, Limits limits,
-                          std::optional<int64_t> fallback = std::nullopt) const {
-    return integer_at(key(name), limits, fallback);
-  }
-  // The same of any key, in full.
-  Result<int64_t> integer_at(const std::string& key, Limits limits,
-                             std::optional<int64_t> fallback = std::nullopt) const {
-    if (fallback && file_.find(key) == nullptr) return *fallback;
-    G4_ASSIGN_OR_RETURN(const int64_t value, file_.get_int(key));
-    G4_RETURN_IF_ERROR(check(key, value, limits));
-    return value;
-  }
-
-  Result<double> number(std::string_view name, double low, double high,
-                        std::optional<double> fallback = std::nullopt) const {
-    return number_at(key(name), low, high, fallback);
-  }
-  Result<double> number_at(const std::string& key, double low, double high,
-                           std::optional<double> fallback = std::nullopt) const {
-    if (fallback && file_.find(key) == nullptr) return *fallback;
-    G4_ASSIGN_OR_RETURN(const double value, file_.get_float(key));
-    if (!(value >= low && value <= high))
-      return invalid(str_cat(metadata(key), ": is ", value, ", out of range"));
-    return value;
-  }
-
-  // One value for every layer, or one for each.
-  Result<std::vector<int64_t>> per_layer(std::string_view name, int64_t layers,
-                                         Limits limits) const {
-    const std::string key = Keys::key(name);
-    G4_ASSIGN_OR_RETURN(std::vector<int64_t> values, file_.get_ints(key));
-    if (file_.find(key)->type() != GgufValueType::kArray)
-      values.assign(static_cast<size_t>(layers), values.front());
-    if (static_cast<int64_t>(values.size()) != layers)
-      return invalid(
-          str_cat(metadata(key), ": has ", values.size(), " entries for ", layers, " layers"));
-    for (const int64_t value : values) G4_RETURN_IF_ERROR(check(key, value, limits));
-    return values;
-  }
-  // The same where Gemma 4 has one value for all layers.
-  Result<int64_t> same_in_layers(std::string_view name, int64_t layers, Limits limits) const {
-    G4_ASSIGN_OR_RETURN(const std::vector<int64_t> values, per_layer(name, layers, limits));
-    if (std::ranges::adjacent_find(values, std::ranges::not_equal_to()) != values.end())
-      return unsupported(metadata(key(name)) + ": differs between layers, which no Gemma 4 does");
-    return values.front();
-  }
-
-  const GgufFile& file() const { return file_; }
-
- private:
-  static Status check(const std::string& key, int64_t value, Limits limits) {
-    if (value >= limits.low && value <= limits.high) return {};
-    return invalid(
-        str_cat(metadata(key), ": is ", value, ", expected ", limits.low, " to ", limits.high));
-  }
-  const GgufFile& file_;
-};
 
 Status check_architecture(const GgufFile& file) {
   G4_ASSIGN_OR_RETURN(const std::string_view name, file.get_string("general.architecture"));
   if (name == "gemma4") return {};
-  if (name == "gemma4-assistant" || name == "gemma4_assistant")
+  if (is_drafter_architecture(name))
     return unsupported(
         "this is a Gemma 4 drafter (gemma4-assistant), which only works beside its target model; "
         "name the target's file");
@@ -110,10 +41,10 @@ Status check_architecture(const GgufFile& file) {
 }
 
 // Keys of the architecture family that change the mathematics, and that Gemma 4 files lack.
-Status check_unsupported(const Keys& keys) {
+Status check_unsupported(const GgufKeys& keys) {
   for (const char* name : {"rope.scaling.type", "rope.scaling.factor", "attention.scale",
                            "attn_logit_softcapping", "expert_shared_count"})
-    if (keys.has(name)) return unsupported(metadata(Keys::key(name)) + ": no Gemma 4 model has it");
+    if (keys.has(name)) return unsupported(metadata(keys.key(name)) + ": no Gemma 4 model has it");
   return {};
 }
 
@@ -131,10 +62,10 @@ Result<const GgufTensor*> require_table(const io::GgufParts& parts, const char* 
 }
 
 // "true" slides. Some writers give a period instead: every layer slides but each p-th.
-Result<std::vector<AttentionKind>> read_layer_types(const Keys& keys, int64_t layers) {
+Result<std::vector<AttentionKind>> read_layer_types(const GgufKeys& keys, int64_t layers) {
   constexpr const char* kName = "attention.sliding_window_pattern";
   G4_ASSIGN_OR_RETURN(std::vector<int64_t> pattern, keys.per_layer(kName, layers, {0, kMaxLayers}));
-  if (keys.file().find(Keys::key(kName))->type() != GgufValueType::kArray)
+  if (keys.file().find(keys.key(kName))->type() != GgufValueType::kArray)
     for (int64_t i = 0; i < layers; ++i) {
       int64_t& period = pattern[static_cast<size_t>(i)];
       period = period == 0 || (i + 1) % period != 0 ? 1 : 0;
@@ -143,7 +74,7 @@ Result<std::vector<AttentionKind>> read_layer_types(const Keys& keys, int64_t la
   for (const int64_t slides : pattern)
     kinds.push_back(slides != 0 ? AttentionKind::kSliding : AttentionKind::kFull);
   if (kinds.back() != AttentionKind::kFull)
-    return unsupported(metadata(Keys::key(kName)) +
+    return unsupported(metadata(keys.key(kName)) +
                        ": the last layer slides; that of a Gemma 4 model attends to everything");
   return kinds;
 }
@@ -154,21 +85,21 @@ struct HeadKeys {
   const char* rotated;
 };
 
-Result<int64_t> read_head_dim(const Keys& keys, const HeadKeys& names,
+Result<int64_t> read_head_dim(const GgufKeys& keys, const HeadKeys& names,
                               std::optional<int64_t> fallback) {
   constexpr Limits kLimits = {2, kMaxWidth};
   G4_ASSIGN_OR_RETURN(const int64_t dim, keys.integer(names.key_length, kLimits, fallback));
   for (const char* name : {names.value_length, names.rotated}) {
     G4_ASSIGN_OR_RETURN(const int64_t other, keys.integer(name, kLimits, dim));
     if (other != dim)
-      return unsupported(str_cat(metadata(Keys::key(name)), ": is ", other, ", but ",
+      return unsupported(str_cat(metadata(keys.key(name)), ": is ", other, ", but ",
                                  names.key_length, " is ", dim,
                                  "; they are the same in every Gemma 4 model"));
   }
   return dim;
 }
 
-Status read_heads(const Keys& keys, TextConfig& text) {
+Status read_heads(const GgufKeys& keys, TextConfig& text) {
   const int64_t layers = text.num_hidden_layers;
   G4_ASSIGN_OR_RETURN(text.num_attention_heads,
                       keys.same_in_layers("attention.head_count", layers, {1, kMaxHeads}));
@@ -191,7 +122,7 @@ Status read_heads(const Keys& keys, TextConfig& text) {
 }
 
 // One width, or twice that on the layers that share keys and values.
-Status read_mlp_width(const Keys& keys, TextConfig& text) {
+Status read_mlp_width(const GgufKeys& keys, TextConfig& text) {
   constexpr const char* kName = "feed_forward_length";
   G4_ASSIGN_OR_RETURN(const std::vector<int64_t> widths,
                       keys.per_layer(kName, text.num_hidden_layers, kWidth));
@@ -200,7 +131,7 @@ Status read_mlp_width(const Keys& keys, TextConfig& text) {
   for (const LayerPlan& plan : plan_layers(text))
     if (plan.intermediate_size != widths[static_cast<size_t>(plan.index)])
       return unsupported(
-          str_cat(metadata(Keys::key(kName)), ": is ", widths[static_cast<size_t>(plan.index)],
+          str_cat(metadata(keys.key(kName)), ": is ", widths[static_cast<size_t>(plan.index)],
                   " in layer ", plan.index, ", expected ", plan.intermediate_size,
                   "; Gemma 4 has one width, or twice that where layers share keys and values"));
   return {};
@@ -223,7 +154,7 @@ Status read_k_eq_v(const io::GgufParts& parts, TextConfig& text) {
   return {};
 }
 
-Status read_experts(const Keys& keys, TextConfig& text) {
+Status read_experts(const GgufKeys& keys, TextConfig& text) {
   G4_ASSIGN_OR_RETURN(text.num_experts, keys.integer("expert_count", {0, kMaxExperts}, 0));
   text.enable_moe_block = text.num_experts > 0;
   if (!text.enable_moe_block) return {};
@@ -235,7 +166,7 @@ Status read_experts(const Keys& keys, TextConfig& text) {
 }
 
 // The divisors of the full layers' frequencies. Without them, what all published models have.
-Status read_rope(const Keys& keys, const io::GgufParts& parts, TextConfig& text) {
+Status read_rope(const GgufKeys& keys, const io::GgufParts& parts, TextConfig& text) {
   auto& sliding = text.rope_parameters[static_cast<size_t>(index_of(AttentionKind::kSliding))];
   auto& full = text.rope_parameters[static_cast<size_t>(index_of(AttentionKind::kFull))];
   G4_ASSIGN_OR_RETURN(full.rope_theta, keys.number("rope.freq_base", 1, 1e12, 1e6));
@@ -258,7 +189,7 @@ Status read_rope(const Keys& keys, const io::GgufParts& parts, TextConfig& text)
   return {};
 }
 
-Status read_per_layer_inputs(const Keys& keys, const io::GgufParts& parts, TextConfig& text) {
+Status read_per_layer_inputs(const GgufKeys& keys, const io::GgufParts& parts, TextConfig& text) {
   text.vocab_size_per_layer_input = text.vocab_size;
   G4_ASSIGN_OR_RETURN(text.hidden_size_per_layer_input,
                       keys.integer("embedding_length_per_layer_input", {0, kMaxWidth}, 0));
@@ -273,7 +204,20 @@ Status read_per_layer_inputs(const Keys& keys, const io::GgufParts& parts, TextC
   return {};
 }
 
-Result<TextConfig> read_text(const Keys& keys, const io::GgufParts& parts) {
+// The decoder of a model, or that of a drafter, whose layers all read keys and values of its
+// target.
+enum class TextRole : uint8_t { kModel, kDrafter };
+
+Result<int64_t> read_shared_layers(const GgufKeys& keys, int64_t layers, TextRole role) {
+  constexpr const char* kName = "attention.shared_kv_layers";
+  if (role == TextRole::kModel) return keys.integer(kName, {0, layers - 1}, 0);
+  G4_ASSIGN_OR_RETURN(const int64_t said, keys.integer(kName, {0, layers}, layers));
+  if (said == 0 || said == layers) return layers;
+  return unsupported(str_cat(metadata(keys.key(kName)), ": is ", said,
+                             ", but a drafter shares those of all ", layers, " layers"));
+}
+
+Result<TextConfig> read_text(const GgufKeys& keys, const io::GgufParts& parts, TextRole role) {
   TextConfig text;
   G4_ASSIGN_OR_RETURN(const GgufTensor* embedding, require_table(parts, "token_embd.weight"));
   text.vocab_size = embedding->dims[1];
@@ -287,9 +231,8 @@ Result<TextConfig> read_text(const Keys& keys, const io::GgufParts& parts) {
   G4_ASSIGN_OR_RETURN(text.sliding_window,
                       keys.integer("attention.sliding_window", {1, kMaxTokens}));
   G4_RETURN_IF_ERROR(read_heads(keys, text));
-  G4_ASSIGN_OR_RETURN(text.num_kv_shared_layers,
-                      keys.integer("attention.shared_kv_layers", {0, layers - 1}, 0));
-  if (const auto problem = check_layers(text))
+  G4_ASSIGN_OR_RETURN(text.num_kv_shared_layers, read_shared_layers(keys, layers, role));
+  if (const auto problem = role == TextRole::kModel ? check_layers(text) : check_heads(text))
     return invalid(
         str_cat(problem->key, " (of config.json, from several keys): ", problem->problem));
   G4_RETURN_IF_ERROR(read_mlp_width(keys, text));
@@ -322,7 +265,7 @@ Status read_placeholders(const GgufFile& file, Config& config) {
   return {};
 }
 
-Status read_token_ids(const Keys& keys, Config& config) {
+Status read_token_ids(const GgufKeys& keys, Config& config) {
   TextConfig& text = config.text;
   const Limits limits = {0, text.vocab_size - 1};
   G4_ASSIGN_OR_RETURN(const int64_t pad,
@@ -344,18 +287,59 @@ Status read_token_ids(const Keys& keys, Config& config) {
 Result<Config> read_gguf_config(const io::GgufParts& parts) {
   const GgufFile& file = parts.metadata();
   G4_RETURN_IF_ERROR(check_architecture(file));
-  const Keys keys(file);
+  const GgufKeys keys(file, "gemma4.");
   G4_RETURN_IF_ERROR(check_unsupported(keys));
   Config config;
   config.model_type = "gemma4";
   config.text_only = true;  // the towers are in a file of their own
-  G4_ASSIGN_OR_RETURN(config.text, read_text(keys, parts));
+  G4_ASSIGN_OR_RETURN(config.text, read_text(keys, parts, TextRole::kModel));
   G4_RETURN_IF_ERROR(read_token_ids(keys, config));
   return config;
 }
 
+bool is_drafter_architecture(std::string_view name) {
+  return name == "gemma4-assistant" || name == "gemma4_assistant";
+}
+
+Result<DrafterConfig> read_gguf_drafter_config(const io::GgufParts& parts) {
+  const GgufFile& file = parts.metadata();
+  G4_ASSIGN_OR_RETURN(const std::string_view name, file.get_string("general.architecture"));
+  if (!is_drafter_architecture(name))
+    return unsupported(
+        str_cat("this is a ", quote(name), " model, not a Gemma 4 drafter (gemma4-assistant)"));
+  const GgufKeys keys(file, str_cat(name, "."));
+  G4_RETURN_IF_ERROR(check_unsupported(keys));
+  DrafterConfig drafter;
+  drafter.model_type = "gemma4_assistant";
+  G4_ASSIGN_OR_RETURN(drafter.text, read_text(keys, parts, TextRole::kDrafter));
+  TextConfig& text = drafter.text;
+  if (text.hidden_size_per_layer_input != 0 || text.enable_moe_block || text.use_double_wide_mlp ||
+      !text.tie_word_embeddings)
+    return unsupported(
+        "this drafter has per-layer inputs, experts, layers of several widths or an untied head; "
+        "no Gemma 4 drafter does");
+  text.bidirectional_vision = false;  // one query at a time
+  const char* target =
+      keys.has("embedding_length_out") ? "embedding_length_out" : "n_embd_backbone";
+  G4_ASSIGN_OR_RETURN(drafter.backbone_hidden_size,
+                      keys.integer(keys.has(target) ? target : "embedding_length_out", kWidth));
+  const GgufTensor* centroids = parts.find_tensor(kDrafterCentroids);
+  if (centroids == nullptr) centroids = parts.find_tensor(kOldDrafterCentroids);
+  if (centroids == nullptr) return drafter;
+  drafter.use_ordered_embeddings = true;
+  drafter.num_centroids = centroids->dims.size() == 2 ? centroids->dims[1] : 0;
+  if (drafter.num_centroids < 1 || drafter.num_centroids > text.vocab_size)
+    return invalid(str_cat("tensor ", quote(kDrafterCentroids), ": expected two dimensions, and ",
+                           "no more clusters than tokens"));
+  G4_ASSIGN_OR_RETURN(drafter.centroid_intermediate_top_k,
+                      keys.integer("centroid_top_k", {1, drafter.num_centroids},
+                                   std::min<int64_t>(32, drafter.num_centroids)));
+  if (const auto problem = check_centroids(drafter)) return invalid(*problem);
+  return drafter;
+}
+
 Result<GenerationDefaults> read_gguf_generation(const GgufFile& file) {
-  const Keys keys(file);
+  const GgufKeys keys(file, "gemma4.");
   GenerationDefaults defaults;
   G4_ASSIGN_OR_RETURN(const double temperature,
                       keys.number_at("general.sampling.temp", 0, 100, defaults.temperature));

@@ -12,6 +12,10 @@ namespace gemma4::model {
 // checkpoint.
 inline constexpr std::string_view kRopeFreqs = "rope_freqs.weight";
 
+// The clusters of a drafter's head, in the present dialect and in the old one.
+inline constexpr std::string_view kDrafterCentroids = "masked_embd_centroids.weight";
+inline constexpr std::string_view kOldDrafterCentroids = "mtp.centroids.weight";
+
 // "blk.7.attn_q.weight" -> "layers.7.self_attn.q_proj.weight", without the checkpoint's prefix;
 // nothing for names that are not in the table.
 std::optional<std::string> checkpoint_name(std::string_view gguf_name);

@@ -29,7 +29,7 @@ std::vector<LayerPlan> plan_layers(const TextConfig& text) {
     plan.num_kv_heads = text.layer_kv_heads[static_cast<size_t>(i)];
     plan.owns_kv = i < first_shared;
     plan.kv_layer = plan.owns_kv ? plan.index : static_cast<int>(kv_donor(text, i));
-    G4_CHECK_LE(0, plan.kv_layer);  // parse_config has checked it
+    G4_CHECK(plan.kv_layer >= 0 || first_shared == 0);  // parse_config has checked it
     plan.value_is_key = text.attention_k_eq_v && plan.kind == AttentionKind::kFull;
     plan.intermediate_size =
         text.intermediate_size * (text.use_double_wide_mlp && !plan.owns_kv ? 2 : 1);

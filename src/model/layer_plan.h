@@ -12,11 +12,11 @@ namespace gemma4::model {
 struct LayerPlan {
   int index = 0;
   AttentionKind kind = AttentionKind::kSliding;
-  int64_t head_dim = 0;           // Dh
-  int64_t num_kv_heads = 0;       // Hkv
-  bool owns_kv = true;            // computes and stores its own keys and values
-  int kv_layer = 0;               // whose cache it reads: its own index, or its donor's
-  bool value_is_key = false;      // full layers of k=v models: V comes from the raw k_proj output
+  int64_t head_dim = 0;       // Dh
+  int64_t num_kv_heads = 0;   // Hkv
+  bool owns_kv = true;        // computes and stores its own keys and values
+  int kv_layer = 0;           // whose cache it reads: its own index, or its donor's; drafter: -1
+  bool value_is_key = false;  // full layers of k=v models: V comes from the raw k_proj output
   int64_t intermediate_size = 0;  // F, with the double-wide rule applied
 };
 

@@ -6,6 +6,7 @@
 #include "io/gguf_parts.h"
 #include "model/gguf_checkpoint.h"
 #include "model/gguf_export.h"
+#include "model/projector_file.h"
 #include "model/tensor_list.h"
 
 namespace gemma4::model {
@@ -50,23 +51,61 @@ int64_t met_by_token(const TextConfig& text, const Layer& layer, const SizeOf& s
   return sum;
 }
 
+// Gives the text model its towers; the projector that was chosen, if any.
+Result<FoundProjector> add_projector(const std::string& path, const ProjectorChoice& choice,
+                                     GgufCheckpoint& checkpoint) {
+  FoundProjector found{choice.path, ""};
+  const int64_t width = checkpoint.config.text.hidden_size;
+  const bool is_beside = choice.kind == ProjectorChoice::Kind::kBeside;
+  if (is_beside) {
+    G4_ASSIGN_OR_RETURN(found, find_projector(path, width));
+  }
+  if (choice.kind == ProjectorChoice::Kind::kNone || found.path.empty()) return found;
+  auto opened = open_projector(found.path);
+  if (!opened.ok() && is_beside)
+    return Error{opened.error().code,
+                 opened.error().message + "; replace it, or leave it out with --mmproj none"};
+  G4_ASSIGN_OR_RETURN(Projector projector, std::move(opened));
+  if (projector.config.text.hidden_size != width)
+    return Error{
+        ErrorCode::kInvalidArgument,
+        str_cat(found.path, ": belongs to another model than ", path, ": its vectors have ",
+                projector.config.text.hidden_size, " elements, the model's ", width)};
+  checkpoint.config.model_type = projector.config.model_type;
+  checkpoint.config.text_only = false;
+  checkpoint.config.vision = projector.config.vision;
+  checkpoint.config.audio = projector.config.audio;
+  checkpoint.store.add(std::move(projector.store));
+  return found;
+}
+
 }  // namespace
 
 Result<Model> Model::load(const std::string& path, std::shared_ptr<kernels::Device> device,
-                          const WeightConversion* conversion) {
+                          const LoadOptions& options) {
   if (io::is_gguf_path(path)) {
     G4_ASSIGN_OR_RETURN(GgufCheckpoint checkpoint, open_gguf_checkpoint(path));
+    G4_ASSIGN_OR_RETURN(FoundProjector found, add_projector(path, options.projector, checkpoint));
     auto model = create(std::move(checkpoint.config), std::move(checkpoint.store),
-                        std::move(device), conversion);
+                        std::move(device), options.conversion);
     if (!model.ok()) return model.error().with_context(path);
-    return model;
+    Model loaded = std::move(model).value();
+    loaded.projector_ = std::move(found);
+    return loaded;
   }
+  if (options.projector.kind == ProjectorChoice::Kind::kFile)
+    return Error{ErrorCode::kInvalidArgument,
+                 str_cat("--mmproj ", options.projector.path, ": ", path,
+                         " is a checkpoint folder, which has its towers inside; only GGUF models "
+                         "take a projector")};
   const std::string config_path = path + "/config.json";
   G4_ASSIGN_OR_RETURN(const std::string json, io::read_file(config_path, 16 << 20));
   auto config = parse_config(json);
   if (!config.ok()) return config.error().with_context(config_path);
   G4_ASSIGN_OR_RETURN(io::TensorStore store, io::TensorStore::open(path));
-  auto model = create(std::move(config).value(), std::move(store), std::move(device), conversion);
+  publish_tower_names(config.value(), store);
+  auto model =
+      create(std::move(config).value(), std::move(store), std::move(device), options.conversion);
   if (!model.ok()) return model.error().with_context(path);
   return model;
 }

@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/projector_search.h"
 #include "model/weight_conversion.h"
 #include "model/weights.h"
 
@@ -25,17 +26,23 @@ struct NamedMatrix {
   Matrix matrix;
 };
 
+struct LoadOptions {
+  ProjectorChoice projector = {};                // for GGUF models
+  const WeightConversion* conversion = nullptr;  // null: weights keep their types
+};
+
 class Model {
  public:
   // Loads the checkpoint folder `path` (config.json and safetensors), or a GGUF file (any part, if
-  // it is split). Weights stay in the map: loading reads a few pages, not the file. With a device
-  // of its own memory they are copied there; one that packs weights gets packed copies.
-  // With a conversion, for which there must be a device, matrices whose type it changes are copied
-  // in their new type, one after the other; of the old bytes nothing stays in memory.
-  // Errors name the file and the tensor or key; kResourceExhausted says what did not fit.
+  // it is split) with the projector that belongs to it. Weights stay in the map: loading reads a
+  // few pages, not the file. With a device of its own memory they are copied there; one that packs
+  // weights gets packed copies. With a conversion, for which there must be a device, matrices whose
+  // type it changes are copied in their new type, one after the other; of the old bytes nothing
+  // stays in memory. Errors name the file and the tensor or key; kResourceExhausted says what did
+  // not fit.
   static Result<Model> load(const std::string& path,
                             std::shared_ptr<kernels::Device> device = nullptr,
-                            const WeightConversion* conversion = nullptr);
+                            const LoadOptions& options = {});
   // The same from parts; for tests and fuzzing.
   static Result<Model> create(Config config, io::TensorStore store,
                               std::shared_ptr<kernels::Device> device = nullptr,
@@ -74,6 +81,9 @@ class Model {
   // from the page cache. A look-up brings in the pages around its row too: after some thousand
   // tokens they would be a good part of the file.
   void forget_tables() const;
+  // The file that the vision and audio towers came from, and what to tell the user about another
+  // that was not taken; empty where there is nothing to say.
+  const FoundProjector& projector() const { return projector_; }
   const std::string& text_prefix() const { return text_prefix_; }  // of the decoder's tensors in it
 
  private:
@@ -94,6 +104,7 @@ class Model {
   std::shared_ptr<kernels::Device> device_;  // first: the memory below is its
   Config config_;
   io::TensorStore store_;
+  FoundProjector projector_;
   std::string text_prefix_;
   TextWeights weights_;
   std::vector<NamedMatrix> matrices_;

@@ -182,6 +182,18 @@ void unified_vision_tensors(List& list, const VisionConfig& vision, int64_t text
   list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
 }
 
+// Other spellings of a published name, without "model.".
+std::vector<std::string> other_names(std::string_view published) {
+  constexpr std::string_view kRoot = "model.", kEmbedder = "vision_embedder.";
+  const std::string_view name = published.substr(kRoot.size());
+  std::vector<std::string> names = {std::string(name)};
+  if (name.starts_with(kEmbedder))
+    names.push_back(str_cat("embed_vision.", name.substr(kEmbedder.size())));
+  if (name == "embed_vision.embedding_projection.weight")
+    names.push_back("embed_vision.multimodal_embedder.embedding_projection.weight");
+  return names;
+}
+
 }  // namespace
 
 std::string default_text_prefix(const Config& config) {
@@ -230,6 +242,31 @@ std::vector<TensorEntry> tower_tensors(const Config& config) {
       audio_tensors(list, *config.audio, text_hidden);
   }
   return list.take();
+}
+
+void publish_tower_names(const Config& config, io::TensorStore& store) {
+  for (const TensorEntry& entry : tower_tensors(config)) {
+    if (store.find(entry.name) != nullptr) continue;
+    for (const std::string& name : other_names(entry.name))
+      for (const std::string& spelling : {"model." + name, name})
+        if (store.rename(spelling, entry.name)) break;
+  }
+}
+
+Status check_towers(const Config& config, const io::TensorStore& store) {
+  for (const TensorEntry& entry : tower_tensors(config)) {
+    const io::Tensor* tensor = store.find(entry.name);
+    const std::string what = str_cat("tensor ", quote(entry.name, 100));
+    if (tensor == nullptr) return Error{ErrorCode::kInvalidData, what + " is missing"};
+    if (tensor->shape != entry.shape)
+      return Error{ErrorCode::kInvalidData,
+                   str_cat(what, " has shape ", io::shape_string(tensor->shape),
+                           ", the configuration needs ", io::shape_string(entry.shape))};
+    if (!is_weight_dtype(tensor->dtype))
+      return Error{ErrorCode::kInvalidData, str_cat(what, " has type ", name_of(tensor->dtype),
+                                                    ", expected BF16, F16 or F32")};
+  }
+  return {};
 }
 
 }  // namespace gemma4::model

@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/result.h"
+#include "io/safetensors.h"
 #include "model/config.h"
 #include "model/weights.h"
 
@@ -32,5 +34,11 @@ std::vector<TensorEntry> text_tensors(const Config& config, const std::string& p
 
 // All tensors of the vision and audio towers and their projectors, in the published names.
 std::vector<TensorEntry> tower_tensors(const Config& config);
+
+// Gives tensors of the towers their published names: newer versions of the reference save some
+// under others, and some writers leave "model." out.
+void publish_tower_names(const Config& config, io::TensorStore& store);
+// The first tensor of the towers that is missing or misshapen, as an error.
+Status check_towers(const Config& config, const io::TensorStore& store);
 
 }  // namespace gemma4::model

@@ -283,7 +283,7 @@ Command add_bench(CLI::App& app) {
   command->add_option("-r,--repeats", arguments->repeats, "Runs of each test; the median counts")
       ->capture_default_str()
       ->check(whole_number(1, 1000));
-  add_device_argument(*command, arguments->engine.device);
+  add_device_arguments(*command, arguments->engine.device);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };
 }

@@ -28,7 +28,7 @@ struct Arguments {
   std::string cases;
   std::string chat_cases;
   std::string tool_cases;
-  std::string device = "auto";
+  DeviceArguments device{.activations = "f32"};  // this command is about exactness
   VerifyOptions options;
   bool json = false;
 };
@@ -164,7 +164,7 @@ Command add_verify(CLI::App& app) {
   command->add_option("--tolerance", arguments->options.tolerance, "Largest relative error")
       ->capture_default_str()
       ->check(number("above 0", [](double v) { return v > 0; }));
-  add_device_argument(*command, arguments->device);
+  add_device_arguments(*command, arguments->device);
   add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =
       command->add_option("--tokenizer", arguments->tokenizer,

@@ -57,6 +57,7 @@ class BlockWeight {
     kernels::pack_rows(matrix_, 0, matrix_.rows, packed_.data());
     Matrix result = matrix_;
     result.packed = packed_.data();
+    result.packed_row_bytes = matrix_.row_bytes();
     return result;
   }
 
@@ -209,6 +210,7 @@ TEST_P(QuantisedKernels, ExtremeBytesDoNotOverflow) {
       alignas(64) std::array<std::byte, 16 * 34 * 32> packed;
       kernels::pack_rows(matrix, 0, rows, packed.data());
       matrix.packed = packed.data();
+      matrix.packed_row_bytes = matrix.row_bytes();
       const std::vector<float> x(static_cast<size_t>(cols), sign * 127);
       Output out(rows);
       table().linear(queue(), {out.data(), x.data(), 1, matrix});

@@ -56,9 +56,11 @@ struct Matrix {
   DType dtype = DType::kBF16;
   int64_t rows = 0;
   int64_t cols = 0;
-  // The same numbers in an order that products prefer (kernels/packed.h), or null. `data` stays
-  // readable beside it.
+  // The same numbers in an order that products prefer, or null: on the CPU that of
+  // kernels/packed.h, and `data` stays readable beside it; on a card that of kernels/cuda, and
+  // `data` is readable there only if its rows are looked up.
   const void* packed = nullptr;
+  int64_t packed_row_bytes = 0;               // of `packed`
   static constexpr int64_t kPackedRows = 16;  // are together there
 
   explicit operator bool() const { return data != nullptr; }
@@ -67,11 +69,16 @@ struct Matrix {
   // Rows [begin, begin + count).
   Matrix row_slice(int64_t begin, int64_t count) const {
     G4_CHECK(begin >= 0 && count >= 0 && begin + count <= rows);
-    const auto from = [&](const void* all) {
-      return static_cast<const std::byte*>(all) + begin * row_bytes();
+    const auto from = [&](const void* all, int64_t bytes_of_row) {
+      return static_cast<const std::byte*>(all) + begin * bytes_of_row;
     };
     const bool whole = packed != nullptr && begin % kPackedRows == 0 && count % kPackedRows == 0;
-    return {from(data), dtype, count, cols, whole ? from(packed) : nullptr};
+    return {from(data, row_bytes()),
+            dtype,
+            count,
+            cols,
+            whole ? from(packed, packed_row_bytes) : nullptr,
+            whole ? packed_row_bytes : 0};
   }
 };
 

@@ -68,7 +68,7 @@ Status Model::bind() {
   G4_ASSIGN_OR_RETURN(text_prefix_, find_text_prefix(store_));
   const std::vector<TensorEntry> entries = text_tensors(config_, text_prefix_, weights_);
   for (const TensorEntry& entry : entries) G4_RETURN_IF_ERROR(bind_tensor(entry));
-  if (device_ != nullptr) G4_RETURN_IF_ERROR(pack_matrices(entries));
+  if (device_ != nullptr && device_->is_host()) G4_RETURN_IF_ERROR(pack_matrices(entries));
   if (config_.text.tie_word_embeddings) weights_.lm_head.weight = weights_.embed_tokens;
   if (const Matrix& table = weights_.embed_tokens_per_layer)
     per_layer_table_size_ = {static_cast<uint64_t>(table.rows * table.cols),
@@ -116,26 +116,68 @@ Result<std::span<const float>> Model::place(std::vector<float> values) {
   return std::span(static_cast<const float*>(data), count);
 }
 
+bool Model::is_looked_up(const Matrix* matrix) const {
+  return matrix == &weights_.embed_tokens || matrix == &weights_.embed_tokens_per_layer;
+}
+
+bool Model::is_multiplied(const Matrix* matrix) const {
+  return matrix != &weights_.embed_tokens_per_layer &&
+         (matrix != &weights_.embed_tokens || config_.text.tie_word_embeddings);
+}
+
+int64_t Model::rows_together(const Matrix& matrix) const {
+  const TextConfig& text = config_.text;
+  if (&matrix == &weights_.per_layer_model_projection.weight)
+    return text.hidden_size_per_layer_input;
+  for (const Layer& layer : weights_.layers) {
+    if (&matrix == &layer.experts.gate_up_proj) return text.moe_intermediate_size;
+    if (&matrix == &layer.experts.down_proj) return text.hidden_size;
+  }
+  return matrix.rows;
+}
+
+Status Model::place_matrix(Matrix& matrix, const io::Tensor& tensor) {
+  const bool packs = is_multiplied(&matrix) && device_->packs(matrix) &&
+                     rows_together(matrix) % Matrix::kPackedRows == 0;
+  if (packs) {
+    const size_t bytes = device_->packed_bytes(matrix);
+    G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
+    device_->pack(matrix, memory.get());
+    matrix.packed = memory.get();
+    matrix.packed_row_bytes = static_cast<int64_t>(bytes) / matrix.rows;
+    placed_.push_back(std::move(memory));
+    if (!is_looked_up(&matrix)) return {};
+  }
+  if (!packs && is_multiplied(&matrix) && is_block_dtype(matrix.dtype)) {
+    // Sizes that no published model has: as floats.
+    G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
+    matrix = {placed.data(), DType::kF32, matrix.rows, matrix.cols};
+    return {};
+  }
+  G4_ASSIGN_OR_RETURN(matrix.data, place(tensor.bytes));
+  return {};
+}
+
 Status Model::pack_matrices(const std::vector<TensorEntry>& entries) {
   std::vector<std::pair<Matrix*, const io::Tensor*>> chosen;
   size_t bytes = 0;
   for (const TensorEntry& entry : entries) {
     Matrix* const* matrix = std::get_if<Matrix*>(&entry.target);
     if (matrix == nullptr) continue;
-    const bool only_looked_up =
-        *matrix == &weights_.embed_tokens_per_layer ||
-        (*matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
-    if (only_looked_up || !device_->packs(**matrix)) continue;
+    if (!is_multiplied(*matrix) || !device_->packs(**matrix)) continue;
     chosen.emplace_back(*matrix, store_.find(entry.name));
-    bytes += align_up(static_cast<size_t>((*matrix)->bytes()));
+    bytes += align_up(device_->packed_bytes(**matrix));
   }
   if (chosen.empty()) return {};
   G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
   std::byte* next = memory.get();
   for (const auto& [matrix, tensor] : chosen) {
     device_->pack(*matrix, next);
+    const size_t packed_bytes = device_->packed_bytes(*matrix);
     matrix->packed = next;
-    next += align_up(static_cast<size_t>(matrix->bytes()));
+    matrix->packed_row_bytes = static_cast<int64_t>(packed_bytes) / matrix->rows;
+    next += align_up(packed_bytes);
     if (tensor != nullptr) store_.forget(*tensor);
   }
   placed_.push_back(std::move(memory));
@@ -157,12 +199,12 @@ Status Model::bind_tensor(const TensorEntry& entry) {
   if (is_block_dtype(tensor->dtype) && device_ != nullptr && !device_->table().reads_blocks)
     return Error{ErrorCode::kUnsupported,
                  str_cat("weights of type ", name_of(tensor->dtype), ": ", device_->name(),
-                         " computes with BF16, F16 and F32 only so far; use --device cpu")};
+                         " computes with BF16, F16 and F32 only; use --device cpu")};
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   text_size_.bytes += tensor->bytes.size();
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
     **matrix = matrix_of(*tensor);
-    G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
+    if (!in_host_memory()) G4_RETURN_IF_ERROR(place_matrix(**matrix, *tensor));
   } else if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
     G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));

@@ -59,7 +59,14 @@ class Model {
   Status bind();
   Status bind_tensor(const struct TensorEntry& entry);
   bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
-  // Packed copies of the matrices that the device wants packed, all in one block of memory.
+  bool is_looked_up(const Matrix* matrix) const;  // rows of it, not only in products
+  bool is_multiplied(const Matrix* matrix) const;
+  // Rows of it that a product may take by themselves
+  int64_t rows_together(const Matrix& matrix) const;
+  // A weight where the kernels of another device than the program's own need it.
+  Status place_matrix(Matrix& matrix, const io::Tensor& tensor);
+  // Packed copies of the matrices that the program's own device wants packed, all in one block of
+  // memory.
   Status pack_matrices(const std::vector<TensorEntry>& entries);
   // `bytes` where the device's kernels can read them.
   Result<const void*> place(std::span<const std::byte> bytes);

@@ -321,7 +321,7 @@ Command add_bench(CLI::App& app) {
   command->add_option("-r,--repeats", arguments->repeats, "Runs of each test; the median counts")
       ->capture_default_str()
       ->check(whole_number(1, 1000));
-  add_device_argument(*command, arguments->engine.device);
+  add_device_arguments(*command, arguments->engine.device);
   add_kv_type_argument(*command, arguments->engine.kv_type);
   add_quantize_argument(*command, arguments->engine.quantize);
   command->add_flag("--json", arguments->json, "Print JSON");

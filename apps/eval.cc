@@ -33,7 +33,7 @@ struct Arguments {
   std::string baseline;
   std::string imatrix;  // file to write; empty: none
   TextChunks::Options chunks;
-  std::string device = "auto";
+  DeviceArguments device;
   std::string quantize;         // MODEL, not the baseline
   std::string kv_type = "f32";  // the same
   bool json = false;
@@ -263,7 +263,7 @@ Command add_eval(CLI::App& app) {
       "--parse-special",
       [arguments] { arguments->chunks.added = text::Tokenizer::AddedTokens::kMatch; },
       "Control tokens spelled in the text are control tokens");
-  add_device_argument(*command, arguments->device);
+  add_device_arguments(*command, arguments->device);
   add_quantize_argument(*command, arguments->quantize);
   add_kv_type_argument(*command, arguments->kv_type);
   add_threads_argument(*command, arguments->threads);

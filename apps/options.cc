@@ -37,10 +37,15 @@ void add_system_argument(CLI::App& command, std::string& system) {
   command.add_option("--system", system, "System text")->check(utf8_text());
 }
 
-void add_device_argument(CLI::App& command, std::string& device) {
-  command.add_option("--device", device, "Where to compute: cpu, cuda or auto")
+void add_device_arguments(CLI::App& command, DeviceArguments& arguments) {
+  command.add_option("--device", arguments.device, "Where to compute: cpu, cuda or auto")
       ->capture_default_str()
       ->check(one_of({"cpu", "cuda", "auto"}));
+  command
+      .add_option("--activations", arguments.activations,
+                  "How products on a card read their input: bf16 (fast) or f32 (exact)")
+      ->capture_default_str()
+      ->check(one_of({"bf16", "f32"}));
 }
 
 void add_quantize_argument(CLI::App& command, std::string& type) {
@@ -70,7 +75,7 @@ DType kv_type_of(const std::string& name) {
 }
 
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
-  add_device_argument(command, arguments.device);
+  add_device_arguments(command, arguments.device);
   add_quantize_argument(command, arguments.quantize);
   add_threads_argument(command, arguments.threads);
   command
@@ -82,11 +87,15 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
   command.add_flag("--verbose", arguments.verbose, "Say what is going on, on stderr");
 }
 
-Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, int num_threads) {
+Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
+                                                     int num_threads) {
+  const std::string& device = arguments.device;
   const kernels::CpuOptions cpu = {.num_threads = num_threads,
                                    .pinning = ThreadPool::Pinning::kOneCpuEach};
   if (device == "cpu") return kernels::open_cpu_device(cpu);
-  auto card = kernels::open_cuda_device();
+  auto card =
+      kernels::open_cuda_device(arguments.activations == "f32" ? kernels::Activations::kFloat32
+                                                               : kernels::Activations::kBFloat16);
   if (card.ok()) return card;
   if (device == "auto") return kernels::open_cpu_device(cpu);
   return card.error().with_context("--device " + device);
@@ -101,6 +110,7 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
   engine::EngineOptions options{.kv_type = kv_type_of(arguments.kv_type)};
+  if (model.device() != nullptr) options.chunk_tokens = model.device()->step_tokens();
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
   return options;

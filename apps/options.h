@@ -23,16 +23,21 @@ void add_system_argument(CLI::App& command, std::string& system);  // --system
 void add_projector_argument(CLI::App& command, std::string& projector);
 model::ProjectorChoice projector_choice(const std::string& projector);
 
-// --device, --quantize, --threads, --ctx, --kv-type, --verbose
-struct EngineArguments {
+// --device, --activations
+struct DeviceArguments {
   std::string device = "auto";
+  std::string activations = "bf16";  // how products on a card read their input: bf16 or f32
+};
+// --device, --activations, --quantize, --threads, --ctx, --kv-type, --verbose
+struct EngineArguments {
+  DeviceArguments device;
   std::string quantize;  // empty: weights as they are
   std::string kv_type = "f32";
   int threads = 0;
   int64_t context = 0;  // 0: 8192, or what the model takes if that is less
   bool verbose = false;
 };
-void add_device_argument(CLI::App& command, std::string& device);
+void add_device_arguments(CLI::App& command, DeviceArguments& arguments);
 void add_quantize_argument(CLI::App& command, std::string& type);  // --quantize, for open_model
 void add_threads_argument(CLI::App& command, int& threads);
 void add_kv_type_argument(CLI::App& command, std::string& kv_type);
@@ -41,7 +46,8 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
 DType kv_type_of(const std::string& name);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
-Result<std::shared_ptr<kernels::Device>> open_device(const std::string& device, int num_threads);
+Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
+                                                     int num_threads);
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model);
 

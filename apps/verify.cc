@@ -29,7 +29,7 @@ struct Arguments {
   std::string cases;
   std::string chat_cases;
   std::string tool_cases;
-  std::string device = "auto";
+  DeviceArguments device{.activations = "f32"};  // this command is about exactness
   std::string kv_type = "f32";
   std::string quantize;
   VerifyOptions options;
@@ -174,7 +174,7 @@ Command add_verify(CLI::App& app) {
   command->add_option("--tolerance", arguments->options.tolerance, "Largest relative error")
       ->capture_default_str()
       ->check(number("above 0", [](double v) { return v > 0; }));
-  add_device_argument(*command, arguments->device);
+  add_device_arguments(*command, arguments->device);
   add_kv_type_argument(*command, arguments->kv_type);
   add_quantize_argument(*command, arguments->quantize);
   add_threads_argument(*command, arguments->options.num_threads);

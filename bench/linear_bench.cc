@@ -64,6 +64,7 @@ void product(benchmark::State& state, DType dtype, int64_t tokens, int64_t cols,
     const std::byte* copy = all.data + static_cast<size_t>(i++ % copies) * bytes;
     Matrix weight = matrix;
     (packed ? weight.packed : weight.data) = copy;
+    if (packed) weight.packed_row_bytes = weight.row_bytes();
     device.value()->table().linear(device.value()->queue(), {out.data(), x.data(), tokens, weight});
   }
   const auto steps = static_cast<double>(state.iterations());

@@ -160,6 +160,8 @@ TEST_P(QuantisedKernels, ExtremeBytesDoNotOverflow) {
       alignas(64) std::array<std::byte, 16 * 34 * 32> packed;
       kernels::pack_rows(matrix, 0, rows, packed.data());
       matrix.packed = packed.data();
+      matrix.packed_row_bytes = matrix.row_bytes();
+      matrix.packed_row_bytes = matrix.row_bytes();
       const std::vector<float> x(static_cast<size_t>(cols), sign * 127);
       Output out(rows);
       table().linear(queue(), {out.data(), x.data(), 1, matrix});

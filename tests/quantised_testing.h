@@ -47,6 +47,7 @@ class BlockWeight {
     kernels::pack_rows(matrix_, 0, matrix_.rows, packed_.data());
     Matrix result = matrix_;
     result.packed = packed_.data();
+    result.packed_row_bytes = matrix_.row_bytes();
     return result;
   }
 

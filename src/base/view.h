@@ -56,9 +56,11 @@ struct Matrix {
   DType dtype = DType::kBF16;
   int64_t rows = 0;
   int64_t cols = 0;
-  // The same numbers in an order that products prefer (kernels/packed.h), or null. `data` stays
-  // readable beside it, or is null where nothing but products reads the weight.
+  // The same numbers in an order that products prefer, or null: on the CPU that of
+  // kernels/packed.h, on a card that of kernels/cuda. `data` stays readable beside it, or is null
+  // where nothing but products reads the weight.
   const void* packed = nullptr;
+  int64_t packed_row_bytes = 0;               // of `packed`
   static constexpr int64_t kPackedRows = 16;  // are together there
 
   explicit operator bool() const { return data != nullptr || packed != nullptr; }
@@ -67,12 +69,17 @@ struct Matrix {
   // Rows [begin, begin + count).
   Matrix row_slice(int64_t begin, int64_t count) const {
     G4_CHECK(begin >= 0 && count >= 0 && begin + count <= rows);
-    const auto from = [&](const void* all) {
-      return all == nullptr ? nullptr : static_cast<const std::byte*>(all) + begin * row_bytes();
+    const auto from = [&](const void* all, int64_t bytes_of_row) {
+      return all == nullptr ? nullptr : static_cast<const std::byte*>(all) + begin * bytes_of_row;
     };
     const bool whole = begin % kPackedRows == 0 && count % kPackedRows == 0;
     G4_CHECK(data != nullptr || whole);
-    return {from(data), dtype, count, cols, whole ? from(packed) : nullptr};
+    return {from(data, row_bytes()),
+            dtype,
+            count,
+            cols,
+            whole ? from(packed, packed_row_bytes) : nullptr,
+            whole ? packed_row_bytes : 0};
   }
 };
 

@@ -38,10 +38,16 @@ class Device {
   // Bytes that allocate() can still give; 0 when unknown.
   virtual uint64_t available_bytes() const = 0;
 
-  // Whether products run faster beside a packed copy of this weight (kernels/packed.h), which is
-  // weight.bytes() long; pack() writes it.
+  // Whether products want a packed copy of this weight, which is packed_bytes() long; pack() writes
+  // it from the program's own memory. Products of a card with a quantised weight need it.
   virtual bool packs(const Matrix&) const { return false; }
+  virtual size_t packed_bytes(const Matrix& weight) const {
+    return static_cast<size_t>(weight.bytes());
+  }
   virtual void pack(const Matrix&, std::byte*) {}
+
+  // Tokens of one step beyond which longer steps are hardly faster per token.
+  virtual int64_t step_tokens() const { return 512; }
 
   // 64-byte aligned at least, not initialised. Errors: kResourceExhausted.
   Result<Memory> allocate(size_t bytes);

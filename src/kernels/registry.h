@@ -21,9 +21,9 @@ Result<std::shared_ptr<Device>> open_cpu_device(const CpuOptions& options);
 // The CPU with a given table; for tests.
 std::shared_ptr<Device> make_cpu_device(const Table& table, const CpuOptions& options);
 
-// The first NVIDIA card. Errors: kUnsupported in a build without CUDA, kUnavailable without a card
-// or driver; both say so.
-Result<std::shared_ptr<Device>> open_cuda_device();
+// The first NVIDIA card, whose products read their inputs so. Errors: kUnsupported in a build
+// without CUDA, kUnavailable without a card or driver; both say so.
+Result<std::shared_ptr<Device>> open_cuda_device(Activations activations);
 
 // The scalar definitions: obviously right, never optimised, kept forever.
 const Table& reference_table();

@@ -14,11 +14,16 @@
 
 namespace gemma4::kernels {
 
+// How a card's products read their input: as it is, or each number rounded to bfloat16. Sums are
+// in float32 either way. The CPU's tables decide for themselves.
+enum class Activations { kFloat32, kBFloat16 };
+
 // Where a kernel runs: the threads of the CPU, or the stream of a card.
 struct Queue {
   ThreadPool* pool = nullptr;
   void* stream = nullptr;
   void* scratch = nullptr;  // of the card, for what does not outlive a kernel
+  Activations activations = Activations::kFloat32;
 };
 
 // out[t] = table[ids[t]] · scale
@@ -130,6 +135,7 @@ struct AttentionArgs {
   int64_t tokens;               // T
   int64_t q_heads;        // Hq, a multiple of cache.heads; head h reads KV head h / (Hq / Hkv)
   int64_t most_keys = 0;  // key_end - key_begin is at most this; 0 = unknown
+  int64_t sequences = 0;  // B; 0 = unknown
 };
 
 // out = gelu_tanh(gate) ⊙ up

@@ -185,34 +185,73 @@ Result<std::span<const float>> Model::place(std::vector<float> values) {
   return std::span(static_cast<const float*>(data), count);
 }
 
-bool Model::needs_plain_rows(const TensorEntry& entry) const {
-  const Matrix* const matrix = std::get<Matrix*>(entry.target);
-  if (matrix == &weights_.embed_tokens) return true;
-  // Of these, products take some rows at a time, which packed rows allow in sixteens.
-  int64_t rows_at_once = Matrix::kPackedRows;
-  if (matrix == &weights_.per_layer_model_projection.weight)
-    rows_at_once = config_.text.hidden_size_per_layer_input;
-  if (entry.shape.size() > 2) rows_at_once = entry.shape[1];
-  return rows_at_once % Matrix::kPackedRows != 0;
+bool Model::is_looked_up(const Matrix* matrix) const {
+  return matrix == &weights_.embed_tokens || matrix == &weights_.embed_tokens_per_layer;
+}
+
+bool Model::is_multiplied(const Matrix* matrix) const {
+  return matrix != &weights_.embed_tokens_per_layer &&
+         (matrix != &weights_.embed_tokens || config_.text.tie_word_embeddings);
+}
+
+int64_t Model::rows_together(const Matrix& matrix) const {
+  const TextConfig& text = config_.text;
+  if (&matrix == &weights_.per_layer_model_projection.weight)
+    return text.hidden_size_per_layer_input;
+  for (const Layer& layer : weights_.layers) {
+    if (&matrix == &layer.experts.gate_up_proj) return text.moe_intermediate_size;
+    if (&matrix == &layer.experts.down_proj) return text.hidden_size;
+  }
+  return matrix.rows;
+}
+
+Status Model::place_matrix(Matrix& matrix, const io::Tensor& tensor) {
+  matrix.data = tensor.bytes.data();
+  const bool packs = is_multiplied(&matrix) && device_->packs(matrix) &&
+                     rows_together(matrix) % Matrix::kPackedRows == 0;
+  if (packs) {
+    const size_t bytes = device_->packed_bytes(matrix);
+    G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
+    device_->pack(matrix, memory.get());
+    matrix.packed = memory.get();
+    matrix.packed_row_bytes = static_cast<int64_t>(bytes) / matrix.rows;
+    placed_.push_back(std::move(memory));
+    if (!is_looked_up(&matrix)) {
+      matrix.data = nullptr;
+      return {};
+    }
+  }
+  if (!packs && is_multiplied(&matrix) && is_block_dtype(matrix.dtype)) {
+    // Sizes that no published model has: as floats.
+    G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
+    matrix = {placed.data(), DType::kF32, matrix.rows, matrix.cols};
+    return {};
+  }
+  G4_ASSIGN_OR_RETURN(matrix.data, place(tensor.bytes));
+  return {};
 }
 
 namespace {
 
-// `tensor` as `type` in memory of the device.
+// `tensor` as `type`.
+std::vector<std::byte> convert(const io::Tensor& tensor, DType type,
+                               const std::function<void(uint64_t)>& progress) {
+  const int64_t cols = tensor.shape.back();
+  ThreadPool pool(ThreadPool::available_cores());
+  std::vector<std::byte> bytes(static_cast<size_t>(tensor.size() / cols * row_bytes(type, cols)));
+  convert_rows(tensor, type, bytes.data(), pool, progress);
+  return bytes;
+}
+
+// The same in memory of a device that the program can write.
 Result<kernels::Device::Memory> convert(const io::Tensor& tensor, DType type,
                                         kernels::Device& device,
                                         const std::function<void(uint64_t)>& progress) {
-  const auto bytes = static_cast<size_t>(tensor.size() / tensor.shape.back() *
-                                         row_bytes(type, tensor.shape.back()));
+  const int64_t cols = tensor.shape.back();
+  const auto bytes = static_cast<size_t>(tensor.size() / cols * row_bytes(type, cols));
   G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device.allocate(bytes));
-  if (device.is_host()) {
-    convert_rows(tensor, type, memory.get(), *device.queue().pool, progress);
-  } else {
-    ThreadPool pool(ThreadPool::available_cores());
-    std::vector<std::byte> copy(bytes);
-    convert_rows(tensor, type, copy.data(), pool, progress);
-    device.upload(memory.get(), copy.data(), bytes);
-  }
+  convert_rows(tensor, type, memory.get(), *device.queue().pool, progress);
   return memory;
 }
 
@@ -232,19 +271,28 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
     Matrix* const* found = std::get_if<Matrix*>(&entry.target);
     if (found == nullptr) continue;
     Matrix* const matrix = *found;
-    const bool only_looked_up =
-        matrix == &weights_.embed_tokens_per_layer ||
-        (matrix == &weights_.embed_tokens && !config_.text.tie_word_embeddings);
-    const bool packed = !only_looked_up && device_->packs(*matrix);
-    if (packed) packed_bytes += align_up(static_cast<size_t>(matrix->bytes()));
-    if (matrix->data == nullptr) total += static_cast<uint64_t>(matrix->rows * matrix->cols);
-    if (packed || matrix->data == nullptr) copied.push_back({entry, matrix, packed});
+    const bool packed = device_->is_host() && is_multiplied(matrix) && device_->packs(*matrix);
+    if (packed) packed_bytes += align_up(device_->packed_bytes(*matrix));
+    if (!*matrix) total += static_cast<uint64_t>(matrix->rows * matrix->cols);
+    if (packed || !*matrix) copied.push_back({entry, matrix, packed});
   }
   if (copied.empty()) return {};
-  G4_ASSIGN_OR_RETURN(kernels::Device::Memory packed, device_->allocate(packed_bytes));
+  kernels::Device::Memory packed;
+  if (packed_bytes > 0) {
+    G4_ASSIGN_OR_RETURN(packed, device_->allocate(packed_bytes));
+  }
   std::byte* next = packed.get();
   for (const auto& [entry, matrix, is_packed] : copied) {
     const io::Tensor& tensor = *store_.find(entry.name);
+    if (!device_->is_host()) {
+      const std::vector<std::byte> bytes = convert(tensor, matrix->dtype, [&](uint64_t part) {
+        if (conversion->progress) conversion->progress(done + part, total);
+      });
+      done += static_cast<uint64_t>(tensor.size());
+      store_.forget(tensor);
+      G4_RETURN_IF_ERROR(place_matrix(*matrix, {matrix->dtype, tensor.shape, bytes}));
+      continue;
+    }
     kernels::Device::Memory converted;
     if (matrix->data == nullptr) {
       G4_ASSIGN_OR_RETURN(converted, convert(tensor, matrix->dtype, *device_, [&](uint64_t part) {
@@ -257,16 +305,18 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
     if (is_packed) {
       device_->pack(*matrix, next);
       matrix->packed = next;
-      next += align_up(static_cast<size_t>(matrix->bytes()));
+      const size_t bytes = device_->packed_bytes(*matrix);
+      matrix->packed_row_bytes = static_cast<int64_t>(bytes) / matrix->rows;
+      next += align_up(bytes);
     }
     if (converted == nullptr) continue;
-    if (is_packed && !needs_plain_rows(entry)) {
+    if (is_packed && !is_looked_up(matrix) && rows_together(*matrix) % Matrix::kPackedRows == 0) {
       matrix->data = nullptr;
     } else {
       placed_.push_back(std::move(converted));
     }
   }
-  placed_.push_back(std::move(packed));
+  if (packed != nullptr) placed_.push_back(std::move(packed));
   return {};
 }
 
@@ -297,14 +347,14 @@ Status Model::bind_tensor(const TensorEntry& entry, std::optional<DType> type) {
   if (is_block_dtype(dtype) && device_ != nullptr && !device_->table().reads_blocks)
     return Error{ErrorCode::kUnsupported,
                  str_cat("weights of type ", name_of(dtype), ": ", device_->name(),
-                         " computes with BF16, F16 and F32 only so far; use --device cpu")};
+                         " computes with BF16, F16 and F32 only; use --device cpu")};
   text_size_.parameters += static_cast<uint64_t>(tensor->size());
   if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
     **matrix = matrix_of(*tensor, dtype);
     text_size_.bytes += static_cast<uint64_t>((*matrix)->bytes());
-    if (dtype == tensor->dtype) {
-      G4_ASSIGN_OR_RETURN((*matrix)->data, place(tensor->bytes));
-    }
+    if (dtype != tensor->dtype) return {};
+    if (!in_host_memory()) return place_matrix(**matrix, *tensor);
+    (*matrix)->data = tensor->bytes.data();
     return {};
   }
   text_size_.bytes += tensor->bytes.size();

@@ -92,11 +92,15 @@ class Model {
   // A matrix that is stored in another type than `type` has no data yet.
   Status bind_tensor(const struct TensorEntry& entry, std::optional<DType> type);
   bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
+  bool is_looked_up(const Matrix* matrix) const;  // rows of it, not only in products
+  bool is_multiplied(const Matrix* matrix) const;
+  // Rows of it that a product may take by themselves
+  int64_t rows_together(const Matrix& matrix) const;
+  // A weight where the kernels of another device than the program's own need it.
+  Status place_matrix(Matrix& matrix, const io::Tensor& tensor);
   // Converts the matrices without data, and makes packed copies of those that the device wants
   // packed, all in one block of memory.
   Status copy_matrices(const std::vector<TensorEntry>& entries, const WeightConversion* conversion);
-  // Whether the rows of a packed matrix are read one by one as well, so that `data` must stay.
-  bool needs_plain_rows(const TensorEntry& entry) const;
   // `bytes` where the device's kernels can read them.
   Result<const void*> place(std::span<const std::byte> bytes);
   Result<std::span<const float>> place(std::vector<float> values);

@@ -35,7 +35,7 @@ Rows make_rows(const Context& ctx, const Model& model, const StepInputs& inputs,
     rows.keys[i] = {set.key_begin[i].data(),   set.key_end[i].data(),
                     set.sequence.data(),       tables.table_offset.data(),
                     tables.table_first.data(), tables.block_table.data(),
-                    inputs.most_keys[i]};
+                    inputs.most_keys[i],       static_cast<int64_t>(tables.table_offset.size())};
   }
   return rows;
 }

@@ -247,7 +247,8 @@ View attention(const Context& ctx, View q, const kernels::KvLayer& cache, const 
           .block_table = keys.block_table,
           .tokens = q.shape[0],
           .q_heads = q.shape[1],
-          .most_keys = keys.most_keys});
+          .most_keys = keys.most_keys,
+          .sequences = keys.sequences});
   return out;
 }
 

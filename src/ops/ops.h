@@ -45,6 +45,7 @@ struct KeyRange {
   const int32_t* table_first;   // [B]
   const int32_t* block_table;   // all sequences' blocks, one after the other
   int64_t most_keys = 0;        // no row sees more; 0 = unknown
+  int64_t sequences = 0;        // B; 0 = unknown
 };
 
 // A residual stream and its norm, which the next layer part reads

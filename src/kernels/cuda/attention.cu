@@ -2,6 +2,7 @@
 // of threads takes one piece for the query heads of one KV head, so that keys are read once for
 // them. The last block of a row to finish adds the pieces up in their order.
 
+#include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
@@ -54,15 +55,6 @@ __device__ void add_up(const float* pieces, float* out, int64_t count, int64_t d
     }
     out[i] = value / total;
   }
-}
-
-// Where a key or value of the cache begins
-__device__ inline int64_t offset_of(const KvLayer& cache, const int32_t* blocks, int64_t kv_head,
-                                    int key) {
-  const int block_tokens = static_cast<int>(cache.block_tokens);
-  const int block = key / block_tokens;
-  return ((blocks[block] * cache.heads + kv_head) * block_tokens + (key - block * block_tokens)) *
-         cache.head_dim;
 }
 
 // A warp's elements of kKeys rows of the cache. All loads are in flight at once.
@@ -281,6 +273,7 @@ void run_group(Queue queue, const AttentionArgs& a) {
 }  // namespace
 
 void attention(Queue queue, const AttentionArgs& a) {
+  if (can_attend_prompt(queue, a)) return attend_prompt(queue, a);
   const int64_t dim = a.cache.head_dim;
   if (dim <= 64) return run_group<2>(queue, a);
   if (dim <= 128) return run_group<4>(queue, a);

@@ -20,7 +20,7 @@ constexpr int kWarp = 32;
 // A queue's scratch memory: counters that every kernel leaves at zero, then room whose contents end
 // with the kernels of one entry.
 constexpr size_t kCounterBytes = 64 << 10;
-constexpr size_t kFreeScratchBytes = 96 << 20;
+constexpr size_t kFreeScratchBytes = 160 << 20;
 inline unsigned* counters(Queue queue) { return static_cast<unsigned*>(queue.scratch); }
 inline std::byte* free_scratch(Queue queue) {
   return static_cast<std::byte*>(queue.scratch) + kCounterBytes;
@@ -118,7 +118,7 @@ __device__ inline float gelu_tanh(float x) {
   return 0.5f * x * (1.0f + tanhf(kSqrt2OverPi * (x + 0.044715f * x * x * x)));
 }
 
-// Calls f(pointer) with the weight's elements in their own type.
+// Calls f(pointer) with the elements of a weight that is not quantised in their own type.
 template <typename F>
 void dispatch(const Matrix& weight, F&& f) {
   switch (weight.dtype) {

@@ -15,6 +15,8 @@ const Table& cuda_table() {
   static constexpr Table kTable{
       .name = "CUDA",
       .max_head_dim = 1024,
+      .reads_blocks = true,
+      .reads_packed = true,
       .embed = cuda::embed,
       .combine_per_layer = cuda::combine_per_layer,
       .rms_norm = cuda::rms_norm,
@@ -52,13 +54,13 @@ class CudaRecording : public Device::Recording {
 // The first error of the device is kept until finish(); calls after it do nothing.
 class CudaDevice : public Device {
  public:
-  static Result<std::shared_ptr<Device>> open() {
+  static Result<std::shared_ptr<Device>> open(Activations activations) {
     int count = 0;
     if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0)
       return Error{ErrorCode::kUnavailable,
                    str_cat("no NVIDIA card can be used: ",
                            error != cudaSuccess ? cudaGetErrorString(error) : "there is none")};
-    auto device = std::shared_ptr<CudaDevice>(new CudaDevice());
+    auto device = std::shared_ptr<CudaDevice>(new CudaDevice(activations));
     cudaDeviceProp properties{};
     device->check(cudaGetDeviceProperties(&properties, 0), "reading the card's properties");
     device->check(cudaStreamCreateWithFlags(&device->stream_, cudaStreamNonBlocking),
@@ -74,12 +76,15 @@ class CudaDevice : public Device {
   ~CudaDevice() override {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
     cudaFree(scratch_);
+    cudaFree(staging_);
   }
 
   std::string name() const override { return name_; }
   int num_threads() const override { return 0; }
   const Table& table() const override { return cuda_table(); }
-  Queue queue() override { return {.stream = stream_, .scratch = scratch_}; }
+  Queue queue() override {
+    return {.stream = stream_, .scratch = scratch_, .activations = activations_};
+  }
   bool is_host() const override { return false; }
   uint64_t available_bytes() const override {
     size_t free_bytes = 0;
@@ -100,6 +105,24 @@ class CudaDevice : public Device {
   void copy(void* target, const void* source, size_t bytes) override {
     check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToDevice, stream_), "copying");
   }
+  bool packs(const Matrix& weight) const override {
+    return is_block_dtype(weight.dtype) && weight.rows % Matrix::kPackedRows == 0;
+  }
+  size_t packed_bytes(const Matrix& weight) const override { return cuda::packed_bytes(weight); }
+  void pack(const Matrix& weight, std::byte* out) override {
+    const auto bytes = static_cast<size_t>(weight.bytes());
+    if (bytes > staging_bytes_) {
+      free_staging();
+      check(cudaMalloc(&staging_, bytes), "making room for a weight");
+      if (staging_ == nullptr) return;
+      staging_bytes_ = bytes;
+    }
+    upload(staging_, weight.data, bytes);
+    Matrix uploaded = weight;
+    uploaded.data = staging_;
+    cuda::pack(queue(), uploaded, out);
+  }
+  int64_t step_tokens() const override { return 2048; }
   bool can_record() const override { return true; }
   void start_recording() override {
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a step");
@@ -120,12 +143,21 @@ class CudaDevice : public Device {
   Status finish() override {
     check(cudaStreamSynchronize(stream_), "running a step");
     check(cudaGetLastError(), "launching a kernel");
+    free_staging();
     if (error_.empty()) return {};
     return Error{ErrorCode::kUnavailable, error_};
   }
 
  private:
-  CudaDevice() = default;
+  explicit CudaDevice(Activations activations) : activations_(activations) {}
+
+  // Weights as the file has them are there until loading ends.
+  void free_staging() {
+    if (staging_ == nullptr) return;
+    cudaFree(staging_);  // after the kernels that read it
+    staging_ = nullptr;
+    staging_bytes_ = 0;
+  }
 
   void check(cudaError_t error, const char* doing) {
     if (error != cudaSuccess && error_.empty())
@@ -142,11 +174,16 @@ class CudaDevice : public Device {
   std::string name_;
   cudaStream_t stream_ = nullptr;
   void* scratch_ = nullptr;
+  void* staging_ = nullptr;
+  size_t staging_bytes_ = 0;
+  Activations activations_;
   std::string error_;
 };
 
 }  // namespace
 
-Result<std::shared_ptr<Device>> open_cuda_device() { return CudaDevice::open(); }
+Result<std::shared_ptr<Device>> open_cuda_device(Activations activations) {
+  return CudaDevice::open(activations);
+}
 
 }  // namespace gemma4::kernels

@@ -51,12 +51,17 @@ __device__ inline void widen(const Eight<__half>& w, float (&out)[8]) {
   }
 }
 
-// Activations, which an earlier kernel has just written
-__device__ inline void load_row8(const float* x, float (&out)[8]) {
+__device__ inline float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
+
+// Activations, which an earlier kernel has just written, as they are or rounded to bfloat16
+__device__ inline void load_row8(const float* x, Activations activations, float (&out)[8]) {
   const float4 low = reinterpret_cast<const float4*>(x)[0];
   const float4 high = reinterpret_cast<const float4*>(x)[1];
   out[0] = low.x, out[1] = low.y, out[2] = low.z, out[3] = low.w;
   out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
+  if (activations == Activations::kFloat32) return;
+#pragma unroll
+  for (float& value : out) value = rounded(value);
 }
 
 // sum[m][t] = Σ_k w[m][k] · x[t · stride + k] for t < tokens <= kTokens over this warp's share of
@@ -66,7 +71,7 @@ __device__ inline void load_row8(const float* x, float (&out)[8]) {
 template <int kTokens, int kRows, int kAhead, typename T>
 __device__ inline void warp_dot(const T* const (&w)[kRows], const float* x, int64_t stride,
                                 int64_t cols, int tokens, float (&sum)[kRows][kTokens],
-                                int warp = 0, int warps = 1) {
+                                Activations activations, int warp = 0, int warps = 1) {
   const int lane = threadIdx.x % kWarp + warp * kWarp;
   const bool is_row = w[0] != nullptr;
 #pragma unroll
@@ -81,7 +86,7 @@ __device__ inline void warp_dot(const T* const (&w)[kRows], const float* x, int6
     for (int t = 0; t < kTokens; ++t) {
       if (t >= tokens) break;
       float value[8];
-      load_row8(x + t * stride + k, value);
+      load_row8(x + t * stride + k, activations, value);
 #pragma unroll
       for (int m = 0; m < kRows; ++m)
 #pragma unroll

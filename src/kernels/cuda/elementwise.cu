@@ -1,5 +1,6 @@
 // Everything that touches each element once: rotary embedding, gates, sums, gathers.
 
+#include "kernels/cuda/blocks.cuh"
 #include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
@@ -13,31 +14,60 @@ __device__ int64_t thread_index() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
 }
 
+// Element `col` of row `row` of a table of plain numbers, or of blocks
 template <typename T>
-__global__ void embed_kernel(EmbedArgs a, const T* table) {
+struct Plain {
+  const T* elements;
+  __device__ float at(int64_t row, int64_t col, int64_t cols) const {
+    return to_float(elements[row * cols + col]);
+  }
+};
+template <class Block>
+struct Quantised {
+  const Block* blocks;
+  __device__ float at(int64_t row, int64_t col, int64_t cols) const {
+    return value_of(BlockRow<Block>{blocks + row * (cols / BlockRow<Block>::kElements)}.at(col));
+  }
+};
+
+// Calls f(table) with one of them.
+template <typename F>
+void dispatch_table(const Matrix& table, F&& f) {
+  if (is_block_dtype(table.dtype))
+    dispatch_blocks(
+        table.dtype, [&]<DType, class Block>(const Block* blocks) { f(Quantised<Block>{blocks}); },
+        table.data);
+  else
+    dispatch(table, [&]<typename T>(const T* elements) { f(Plain<T>{elements}); });
+}
+
+template <class Rows>
+__global__ void embed_kernel(EmbedArgs a, Rows table) {
   begin();
   const int64_t i = thread_index();
   const int64_t cols = a.table.cols;
   if (i >= a.tokens * cols) return;
-  a.out[i] = to_float(table[a.ids[i / cols] * cols + i % cols]) * a.scale;
+  a.out[i] = table.at(a.ids[i / cols], i % cols, cols) * a.scale;
 }
 
 // One block per row and layer.
-template <typename T>
-__global__ void combine_per_layer_kernel(CombinePerLayerArgs a, const T* table) {
+template <class Rows>
+__global__ void combine_per_layer_kernel(CombinePerLayerArgs a, Rows table) {
   begin();
   __shared__ float scratch[32];
   const int64_t row = blockIdx.x / a.layers;
   const int64_t layer = blockIdx.x % a.layers;
   const float* x = a.context + blockIdx.x * a.width;
   float* out = a.out + blockIdx.x * a.width;
-  const T* entry = table + a.ids[row] * a.table.cols + a.column + layer * a.width;
+  const int64_t column = a.column + layer * a.width;
   float sum = 0;
   for (int64_t j = threadIdx.x; j < a.width; j += blockDim.x) sum += x[j] * x[j];
   const float mean = block_sum(sum, scratch) / static_cast<float>(a.width);
   const float inverse = 1.0f / sqrtf(mean + a.eps);
   for (int64_t j = threadIdx.x; j < a.width; j += blockDim.x)
-    out[j] = (x[j] * inverse * a.weight[j] + to_float(entry[j]) * a.table_scale) * a.combine_scale;
+    out[j] = (x[j] * inverse * a.weight[j] +
+              table.at(a.ids[row], column + j, a.table.cols) * a.table_scale) *
+             a.combine_scale;
 }
 
 __global__ void rope_table_kernel(RopeTableArgs a) {
@@ -115,14 +145,15 @@ __global__ void soft_cap_kernel(SoftCapArgs a) {
 }  // namespace
 
 void embed(Queue queue, const EmbedArgs& a) {
-  dispatch(a.table, [&]<typename T>(const T* table) {
-    launch(queue, blocks_for(a.tokens * a.table.cols), kThreads, 0, embed_kernel<T>, a, table);
+  dispatch_table(a.table, [&]<class Rows>(Rows table) {
+    launch(queue, blocks_for(a.tokens * a.table.cols), kThreads, 0, embed_kernel<Rows>, a, table);
   });
 }
 
 void combine_per_layer(Queue queue, const CombinePerLayerArgs& a) {
-  dispatch(a.table, [&]<typename T>(const T* table) {
-    launch(queue, blocks(a.tokens * a.layers), kThreads, 0, combine_per_layer_kernel<T>, a, table);
+  dispatch_table(a.table, [&]<class Rows>(Rows table) {
+    launch(queue, blocks(a.tokens * a.layers), kThreads, 0, combine_per_layer_kernel<Rows>, a,
+           table);
   });
 }
 

@@ -30,6 +30,10 @@ void add_normed(Queue, const AddNormedArgs&);
 // attention.cu
 void attention(Queue, const AttentionArgs&);
 
+// pack.cu: the bytes of a quantised weight's packed form, and writing it
+size_t packed_bytes(const Matrix& weight);
+void pack(Queue, const Matrix& weight, std::byte* out);
+
 // best_logits.cu
 void best_logits(Queue, const BestLogitsArgs&);
 

@@ -2,6 +2,8 @@
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
+#include "kernels/cuda/packed_columns.cuh"
+#include "kernels/cuda/packed_products.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {
@@ -65,12 +67,14 @@ __global__ void expert_linear_kernel(float* out, const float* x, int64_t x_strid
   const int64_t pair = blockIdx.y;
   const T* const w[1] = {weight + (experts[pair] * rows + row) * cols};
   float sum[1][1];
-  warp_dot<1, 1, 4>(w, x + pair / pairs_per_x * x_stride, x_stride, cols, 1, sum);
+  warp_dot<1, 1, 4>(w, x + pair / pairs_per_x * x_stride, x_stride, cols, 1, sum,
+                    Activations::kFloat32);
   if (threadIdx.x % kWarp == 0) out[pair * rows + row] = sum[0][0];
 }
 
-// out[t] = Σ_k weights[t, k] · result[t, k], in the order of the choices
-__global__ void combine_kernel(ExpertsArgs a, const float* result) {
+// out[t] = Σ_k weights[t, k] · result of pair (t, k), in the order of the choices; pair p is row
+// places[p] of `result`, or row p if that is null
+__global__ void combine_kernel(ExpertsArgs a, const float* result, const int32_t* places) {
   begin();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= a.tokens * a.hidden) return;
@@ -78,7 +82,8 @@ __global__ void combine_kernel(ExpertsArgs a, const float* result) {
   float sum = 0;
   for (int64_t k = 0; k < a.top_k; ++k) {
     const int64_t pair = token * a.top_k + k;
-    sum += a.weights[pair] * result[pair * a.hidden + i % a.hidden];
+    const int64_t row = places != nullptr ? places[pair] : pair;
+    sum += a.weights[pair] * result[row * a.hidden + i % a.hidden];
   }
   a.out[i] = sum;
 }
@@ -93,6 +98,129 @@ void expert_linear(Queue queue, float* out, const float* x, int64_t x_stride, in
   });
 }
 
+void combine(Queue queue, const ExpertsArgs& a, const float* result,
+             const int32_t* places = nullptr) {
+  constexpr int kThreads = 256;
+  launch(queue, blocks(ceil_div<int64_t>(a.tokens * a.hidden, kThreads)), kThreads, 0,
+         combine_kernel, a, result, places);
+}
+
+// Sorts pairs by expert, and cuts each expert's into tiles. One block.
+struct Sorting {
+  const int32_t* experts;  // [pairs]
+  int pairs;
+  int top_k;
+  int num_experts;
+  int tile_tokens;
+  int num_tiles;
+  ExpertTile* tiles;  // [num_tiles]
+  int32_t* sources;   // [pairs] token of each row
+  int32_t* places;    // [pairs] row of each pair
+};
+
+__host__ __device__ constexpr int padded_experts(int experts) { return ceil_div(experts, 8) * 8; }
+
+__global__ void sort_kernel(Sorting a) {
+  extern __shared__ int shared[];
+  int* const counts = shared;  // [E], and what is read beyond it in one go
+  int* const starts = shared + padded_experts(a.num_experts);  // [E]
+  begin();
+  for (int e = threadIdx.x; e < a.num_experts; e += blockDim.x) counts[e] = 0;
+  for (int i = threadIdx.x; i < a.num_tiles; i += blockDim.x) a.tiles[i] = {0, 0, 0};
+  __syncthreads();
+  for (int p = threadIdx.x; p < a.pairs; p += blockDim.x) atomicAdd(counts + a.experts[p], 1);
+  __syncthreads();
+  for (int e = threadIdx.x; e < a.num_experts; e += blockDim.x) {
+    int next = 0;
+    int tile = 0;
+#pragma unroll 8
+    for (int before = 0; before < e; ++before) {
+      next += counts[before];
+      tile += ceil_div(counts[before], a.tile_tokens);
+    }
+    starts[e] = next;
+    for (int done = 0; done < counts[e]; done += a.tile_tokens)
+      a.tiles[tile++] = {e, next + done, min(a.tile_tokens, counts[e] - done)};
+  }
+  __syncthreads();
+  // Rows of an expert come in any order: no product depends on it.
+  for (int p = threadIdx.x; p < a.pairs; p += blockDim.x) {
+    const int row = atomicAdd(starts + a.experts[p], 1);
+    a.sources[row] = p / a.top_k;
+    a.places[p] = row;
+  }
+}
+
+// Pairs of the same expert together
+void packed_groups(Queue queue, const ExpertsArgs& a) {
+  const int64_t pairs = a.tokens * a.top_k;
+  const int64_t row = a.gate_up.packed_row_bytes;
+  float* active = a.workspace;               // [pairs, F]
+  float* result = active + pairs * a.width;  // [pairs, D]
+  Sorting sorting{};
+  sorting.experts = a.experts;
+  sorting.pairs = static_cast<int>(pairs);
+  sorting.top_k = static_cast<int>(a.top_k);
+  sorting.num_experts = static_cast<int>(a.num_experts);
+  sorting.tile_tokens = expert_tile_tokens(queue, pairs, a.num_experts);
+  sorting.num_tiles =
+      static_cast<int>(pairs / sorting.tile_tokens + std::min(a.num_experts, pairs));
+  sorting.sources = reinterpret_cast<int32_t*>(result + pairs * a.hidden);
+  sorting.places = sorting.sources + pairs;
+  sorting.tiles = reinterpret_cast<ExpertTile*>(sorting.places + pairs);
+  launch(queue, dim3(1), 1024,
+         static_cast<size_t>(2 * padded_experts(sorting.num_experts)) * sizeof(int), sort_kernel,
+         sorting);
+  ExpertGroups groups{sorting.tiles, sorting.sources, sorting.num_tiles, sorting.tile_tokens};
+  const auto* gate = static_cast<const std::byte*>(a.gate_up.packed);
+  PackedLaunch product{};
+  product.x = a.x;
+  product.tokens = pairs;
+  product.depth = static_cast<int>(a.hidden);
+  product.expert_bytes = 2 * a.width * row;
+  product.form = Form::kGated;
+  product.count = 1;
+  product.parts[0] = {gate, gate + a.width * row, active, static_cast<int>(a.width), 0};
+  multiply_grouped(queue, a.gate_up.dtype, product, a.tokens, groups);
+  groups.sources = nullptr;  // sorted already
+  product.x = active;
+  product.depth = static_cast<int>(a.width);
+  product.expert_bytes = a.hidden * a.down.packed_row_bytes;
+  product.form = Form::kPlain;
+  product.parts[0] = {static_cast<const std::byte*>(a.down.packed), nullptr, result,
+                      static_cast<int>(a.hidden), 0};
+  multiply_grouped(queue, a.down.dtype, product, pairs, groups);
+  combine(queue, a, result, sorting.places);
+}
+
+// Every pair by itself, with packed weights: those of an expert that several pairs chose come from
+// the cache.
+void packed_pairs(Queue queue, const ExpertsArgs& a) {
+  float* active = a.workspace;                            // [pairs, F]
+  float* result = active + a.tokens * a.top_k * a.width;  // [pairs, D]
+  const int64_t row = a.gate_up.packed_row_bytes;
+  PackedLaunch launch{};
+  launch.x = a.x;
+  launch.tokens = a.tokens * a.top_k;
+  launch.depth = static_cast<int>(a.hidden);
+  launch.rows_per_x = static_cast<int>(a.top_k);
+  launch.experts = a.experts;
+  launch.expert_bytes = 2 * a.width * row;
+  launch.form = Form::kGated;
+  const auto* gate = static_cast<const std::byte*>(a.gate_up.packed);
+  launch.parts[launch.count++] = {gate, gate + a.width * row, active, static_cast<int>(a.width), 0};
+  multiply_few(queue, a.gate_up.dtype, launch);
+  launch.x = active;
+  launch.depth = static_cast<int>(a.width);
+  launch.rows_per_x = 1;
+  launch.expert_bytes = a.hidden * a.down.packed_row_bytes;
+  launch.form = Form::kPlain;
+  launch.parts[0] = {static_cast<const std::byte*>(a.down.packed), nullptr, result,
+                     static_cast<int>(a.hidden), 0};
+  multiply_few(queue, a.down.dtype, launch);
+  combine(queue, a, result);
+}
+
 }  // namespace
 
 void route(Queue queue, const RouteArgs& a) {
@@ -101,6 +229,22 @@ void route(Queue queue, const RouteArgs& a) {
 }
 
 void experts(Queue queue, const ExpertsArgs& a) {
+  if (a.gate_up.packed != nullptr) {
+    constexpr int64_t kFewPairs = 64;
+    if (a.tokens * a.top_k <= kFewPairs) return packed_pairs(queue, a);
+    const int64_t at_once =
+        std::min(most_packed_tokens(queue, a.hidden), most_packed_tokens(queue, a.width) / a.top_k);
+    for (int64_t first = 0; first < a.tokens; first += at_once) {
+      ExpertsArgs part = a;
+      part.tokens = std::min(at_once, a.tokens - first);
+      part.out += first * a.hidden;
+      part.x += first * a.hidden;
+      part.experts += first * a.top_k;
+      part.weights += first * a.top_k;
+      packed_groups(queue, part);
+    }
+    return;
+  }
   const int64_t pairs = a.tokens * a.top_k;
   float* inner = a.workspace;                   // [pairs, 2F] gate and up
   float* result = inner + pairs * 2 * a.width;  // [pairs, D]
@@ -114,9 +258,7 @@ void experts(Queue queue, const ExpertsArgs& a) {
                      .gate_stride = 2 * a.width,
                      .up_stride = 2 * a.width});
   expert_linear(queue, result, active, a.width, 1, a, a.down, a.hidden);
-  constexpr int kThreads = 256;
-  launch(queue, blocks(ceil_div<int64_t>(a.tokens * a.hidden, kThreads)), kThreads, 0,
-         combine_kernel, a, result);
+  combine(queue, a, result);
 }
 
 }  // namespace gemma4::kernels::cuda

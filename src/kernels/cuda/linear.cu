@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
+#include "kernels/cuda/packed_products.cuh"
 #include "kernels/cuda/products.cuh"
 
 namespace gemma4::kernels::cuda {
@@ -45,6 +46,7 @@ struct Launch {
   int count;
   const float* multiplier;  // of a gated part without `up`
   int64_t multiplier_stride;
+  Activations activations;
 };
 
 // sum[0] becomes the sum over the warps that share a row, in their order, in the first of them.
@@ -71,7 +73,6 @@ template <int kTokens, Form kForm, typename T>
 __global__ void __launch_bounds__(kWarps* kWarp) linear_kernel(Launch<T> a) {
   constexpr int kRows = kForm == Form::kGated ? 2 : 1;
   constexpr int kAhead = sizeof(T) > 2 ? 2 : 6;
-  allow_next();
   int part_idx = 0;
   while (part_idx + 1 < a.count && blockIdx.x >= a.parts[part_idx + 1].first_block) ++part_idx;
   const Part<T>& part = a.parts[part_idx];
@@ -89,7 +90,8 @@ __global__ void __launch_bounds__(kWarps* kWarp) linear_kernel(Launch<T> a) {
   if constexpr (kRows > 1) w[1] = part.up + row * a.cols;
   float sum[kRows][kTokens];
   warp_dot<kTokens, kRows, kAhead>(w, a.x + first * a.cols, a.cols, a.cols, tokens, sum,
-                                   warp % a.warps_per_row, a.warps_per_row);
+                                   a.activations, warp % a.warps_per_row, a.warps_per_row);
+  allow_next();  // earlier, the next kernel would be in the way
   if (a.warps_per_row > 1) add_up<kTokens, kRows>(sum, a.warps_per_row);
   if (!is_row || warp % a.warps_per_row != 0) return;
 #pragma unroll
@@ -130,23 +132,54 @@ void run(Queue queue, Launch<T> a) {
 // once.
 template <typename F>
 void for_split(Queue queue, const float* x, int64_t tokens, int64_t depth, F&& f) {
-  for (int64_t first = 0; first < tokens; first += most_tokens(depth)) {
-    const int64_t count = std::min(most_tokens(depth), tokens - first);
+  const int64_t most = most_tokens(queue, depth);
+  for (int64_t first = 0; first < tokens; first += most) {
+    const int64_t count = std::min(most, tokens - first);
     split(queue, x + first * depth, count, depth);
     f(first, count);
   }
 }
 
-bool can_multiply_all(const LinearGroupArgs& a) {
+bool can_multiply_all(Queue queue, const LinearGroupArgs& a) {
   for (int i = 0; i < a.count; ++i)
-    if (!can_multiply(a.weight[i], a.tokens)) return false;
+    if (!can_multiply(queue, a.weight[i], a.tokens)) return false;
   return true;
+}
+
+// Other weights than bfloat16 have no products on tensor cores that would round for them.
+template <typename T>
+Activations activations_of(Queue queue) {
+  return std::is_same_v<T, __nv_bfloat16> ? queue.activations : Activations::kFloat32;
+}
+
+void run_packed(Queue queue, DType dtype, const PackedLaunch& a) {
+  fits_few(queue, dtype, a) ? multiply_few(queue, dtype, a) : multiply_packed(queue, dtype, a);
+}
+
+PackedLaunch packed_launch(const float* x, int64_t tokens, const Matrix& weight) {
+  PackedLaunch launch{};
+  launch.x = x;
+  launch.tokens = tokens;
+  launch.depth = static_cast<int>(weight.cols);
+  launch.rows_per_x = 1;
+  return launch;
+}
+
+PackedLaunch::Part packed_part(const Matrix& weight, const Matrix& up, float* out) {
+  return {static_cast<const std::byte*>(weight.packed), static_cast<const std::byte*>(up.packed),
+          out, static_cast<int>(weight.rows), 0};
 }
 
 }  // namespace
 
 void linear_group(Queue queue, const LinearGroupArgs& a) {
-  if (can_multiply_all(a))
+  if (a.weight[0].packed != nullptr) {
+    PackedLaunch launch = packed_launch(a.x, a.tokens, a.weight[0]);
+    for (int i = 0; i < a.count; ++i)
+      launch.parts[launch.count++] = packed_part(a.weight[i], {}, a.out[i]);
+    return run_packed(queue, a.weight[0].dtype, launch);
+  }
+  if (can_multiply_all(queue, a))
     return for_split(queue, a.x, a.tokens, a.weight[0].cols, [&](int64_t first, int64_t count) {
       for (int i = 0; i < a.count; ++i)
         multiply(queue, Form::kPlain, a.weight[i], count, a.out[i] + first * a.weight[i].rows);
@@ -157,6 +190,7 @@ void linear_group(Queue queue, const LinearGroupArgs& a) {
     launch.tokens = a.tokens;
     launch.cols = a.weight[0].cols;
     launch.count = a.count;
+    launch.activations = activations_of<T>(queue);
     for (int i = 0; i < a.count; ++i)
       launch.parts[i] =
           Part<T>{static_cast<const T*>(a.weight[i].data), nullptr, a.out[i], a.weight[i].rows, 0};
@@ -170,7 +204,15 @@ void linear(Queue queue, const LinearArgs& a) {
 }
 
 void gated_linear(Queue queue, const GatedLinearArgs& a) {
-  if (can_multiply(a.gate, a.tokens) && (!a.up || can_multiply(a.up, a.tokens)))
+  if (a.gate.packed != nullptr) {
+    PackedLaunch launch = packed_launch(a.x, a.tokens, a.gate);
+    launch.parts[launch.count++] = packed_part(a.gate, a.up, a.out);
+    launch.form = a.up ? Form::kGated : Form::kMultiplied;
+    launch.multiplier = a.multiplier;
+    launch.multiplier_stride = a.multiplier_stride;
+    return run_packed(queue, a.gate.dtype, launch);
+  }
+  if (can_multiply(queue, a.gate, a.tokens) && (!a.up || can_multiply(queue, a.up, a.tokens)))
     return for_split(queue, a.x, a.tokens, a.gate.cols, [&](int64_t first, int64_t count) {
       float* const out = a.out + first * a.gate.rows;
       if (!a.up)
@@ -185,6 +227,7 @@ void gated_linear(Queue queue, const GatedLinearArgs& a) {
     launch.tokens = a.tokens;
     launch.cols = a.gate.cols;
     launch.count = 1;
+    launch.activations = activations_of<T>(queue);
     launch.multiplier = a.multiplier;
     launch.multiplier_stride = a.multiplier_stride;
     launch.parts[0] = Part<T>{gate, static_cast<const T*>(a.up.data), a.out, a.gate.rows, 0};

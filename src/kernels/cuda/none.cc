@@ -4,7 +4,7 @@
 
 namespace gemma4::kernels {
 
-Result<std::shared_ptr<Device>> open_cuda_device() {
+Result<std::shared_ptr<Device>> open_cuda_device(Activations) {
   return Error{ErrorCode::kUnsupported,
                "this build has no CUDA kernels; build the preset \"cuda\" where nvcc is installed"};
 }

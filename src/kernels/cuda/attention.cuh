@@ -1,0 +1,22 @@
+// What the two kinds of attention share.
+#pragma once
+
+#include "kernels/cuda/common.cuh"
+
+namespace gemma4::kernels::cuda {
+
+// Where a key or value of the cache begins
+__device__ inline int64_t offset_of(const KvLayer& cache, const int32_t* blocks, int64_t kv_head,
+                                    int key) {
+  const int block_tokens = static_cast<int>(cache.block_tokens);
+  const int block = key / block_tokens;
+  return ((blocks[block] * cache.heads + kv_head) * block_tokens + (key - block * block_tokens)) *
+         cache.head_dim;
+}
+
+// Whether a batch is many rows of few sequences, whose products may be in bfloat16; and their
+// attention (prompt_attention.cu).
+bool can_attend_prompt(Queue queue, const AttentionArgs& a);
+void attend_prompt(Queue queue, const AttentionArgs& a);
+
+}  // namespace gemma4::kernels::cuda

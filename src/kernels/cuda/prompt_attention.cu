@@ -265,14 +265,16 @@ __global__ void __launch_bounds__(S::kThreads) prompt_kernel(AttentionArgs a) {
         rows.offsets[tile % 2][threadIdx.x] = offset_of(a.cache, blocks, kv_head, key);
     };
     const int num_tiles = ceil_div(segment.end - segment.begin, S::kKeys);
+    const auto* const cached_keys = static_cast<const float*>(a.cache.k);
+    const auto* const cached_values = static_cast<const float*>(a.cache.v);
     Fetch<S> fetch;
     __syncthreads();  // the segment before may still be read
     find_keys(0);
     find_keys(1);
     __syncthreads();
-    fetch.load(a.cache.k, rows.offsets[0], dim);
+    fetch.load(cached_keys, rows.offsets[0], dim);
     fetch.store(tiles);
-    fetch.load(a.cache.v, rows.offsets[0], dim);
+    fetch.load(cached_values, rows.offsets[0], dim);
     fetch.store(tiles + 2 * S::kTile);
     __syncthreads();
     for (int i = 0; i < num_tiles; ++i) {
@@ -281,11 +283,11 @@ __global__ void __launch_bounds__(S::kThreads) prompt_kernel(AttentionArgs a) {
       __nv_bfloat16* const next_keys = tiles + (i + 1) % 2 * S::kTile;
       const bool has_next = i + 1 < num_tiles;
       Scores<S> scores;
-      if (has_next) fetch.load(a.cache.k, rows.offsets[(i + 1) % 2], dim);
+      if (has_next) fetch.load(cached_keys, rows.offsets[(i + 1) % 2], dim);
       score<S>(queries, keys, exchange, scores);
       if (has_next) {
         fetch.store(next_keys);
-        fetch.load(a.cache.v, rows.offsets[(i + 1) % 2], dim);
+        fetch.load(cached_values, rows.offsets[(i + 1) % 2], dim);
       }
       weigh<S>(scores, segment.begin + i * S::kKeys, begin, end, state);
       add_values<S>(scores, values, state);

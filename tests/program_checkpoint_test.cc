@@ -40,7 +40,7 @@ TEST(WhichModel, DrafterIsRecognised) {
   Checkpoint checkpoint;
   checkpoint.config["model_type"] = "gemma4_assistant";
   checkpoint.write_config();
-  expect_failed(run_program({"info", checkpoint.path()}), "this is a Gemma 4 drafter");
+  expect_failed(run_program({"run", checkpoint.path(), "-p", "x"}), "this is a Gemma 4 drafter");
 }
 
 TEST(WhichModel, DamagedGgufIsNamed) {

@@ -1,7 +1,6 @@
 // Quantising with an importance matrix, and while loading.
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -28,10 +27,7 @@ using testing::Not;
 const std::string kTexts = std::string(GEMMA4_SOURCE_DIR) + "/tests/text/";
 
 void expect_done(const std::vector<std::string>& arguments) {
-  constexpr std::chrono::seconds kLimit(180);  // scoring a text takes its time under a sanitizer
-  Process process(arguments, {});
-  process.write("");
-  const Outcome outcome = process.wait(kLimit);
+  const Outcome outcome = run_program(arguments);
   ASSERT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
 }
 

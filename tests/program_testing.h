@@ -21,6 +21,10 @@ namespace gemma4 {
 
 using Clock = std::chrono::steady_clock;
 
+// A program that takes longer hangs. Scoring a text under a sanitizer beside another test takes
+// half a minute.
+inline constexpr std::chrono::seconds kHangs(120);
+
 // The likeliest first token again and again, until the context is full. (Not a high temperature:
 // one draw in thousands stops the answer or begins a thought, and some runs meet it.)
 inline const std::vector<std::string> kEndless = {"--temp", "0", "--frequency-penalty", "-100"};
@@ -57,9 +61,9 @@ class Process {
 
   // Reads until `done` is true of what came so far; false when it ended or took too long.
   bool read_until(const std::function<bool(const Outcome&)>& done,
-                  std::chrono::seconds limit = std::chrono::seconds(20));
+                  std::chrono::seconds limit = kHangs);
   // Closes its input, collects everything, and waits for the end.
-  Outcome wait(std::chrono::seconds limit = std::chrono::seconds(20));
+  Outcome wait(std::chrono::seconds limit = kHangs);
 
  private:
   static void drain(const pollfd& file, int& fd, std::string& text);

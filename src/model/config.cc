@@ -273,14 +273,20 @@ Status check_model_type(const std::string& type) {
                              " model, not a Gemma 4 model (gemma4, gemma4_unified, gemma4_text)"));
 }
 
-}  // namespace
-
-Result<Config> parse_config(std::string_view json) {
-  dom::parser parser;
+// Valid as long as `parser`.
+Result<dom::object> parse_object(dom::parser& parser, std::string_view json) {
   dom::object root;
   if (const auto error = parser.parse(json.data(), json.size()).get(root);
       error != simdjson::SUCCESS)
     return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  return root;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view json) {
+  dom::parser parser;
+  G4_ASSIGN_OR_RETURN(const dom::object root, parse_object(parser, json));
   Fields fields(root, "");
   Config config;
   config.model_type = fields.string("model_type", "");
@@ -326,10 +332,7 @@ bool is_drafter_config(std::string_view json) {
 
 Result<DrafterConfig> parse_drafter_config(std::string_view json) {
   dom::parser parser;
-  dom::object root;
-  if (const auto error = parser.parse(json.data(), json.size()).get(root);
-      error != simdjson::SUCCESS)
-    return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  G4_ASSIGN_OR_RETURN(const dom::object root, parse_object(parser, json));
   Fields fields(root, "");
   DrafterConfig drafter;
   drafter.model_type = fields.string("model_type", "");
@@ -356,10 +359,7 @@ Result<DrafterConfig> parse_drafter_config(std::string_view json) {
 
 Result<GenerationDefaults> parse_generation_config(std::string_view json) {
   dom::parser parser;
-  dom::object root;
-  if (const auto error = parser.parse(json.data(), json.size()).get(root);
-      error != simdjson::SUCCESS)
-    return invalid(str_cat("is not a JSON object: ", simdjson::error_message(error)));
+  G4_ASSIGN_OR_RETURN(const dom::object root, parse_object(parser, json));
   Fields fields(root, "");
   GenerationDefaults defaults;
   defaults.temperature = static_cast<float>(fields.number("temperature", 0, 100, 1.0));

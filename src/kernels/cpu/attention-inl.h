@@ -25,7 +25,7 @@ namespace gemma4::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr int64_t kQueriesPerPiece = 24;  // rows x query heads: fills the tiles
+constexpr int64_t kQueriesPerPiece = 64;  // rows x query heads: tiles for a block's keys and values
 constexpr int64_t kSpanKeys = 256;        // about; whole blocks
 
 // A few rows of one sequence with all query heads of one KV head, so that a block of keys is read
@@ -174,10 +174,8 @@ class AttentionRun {
         KvPart<Format>::at(a_.cache, a_.cache.k, number[more ? 1 : 0], unit % a_.cache.heads)
             .elements;
     const int64_t count = queries(piece);
-    tile_queries(count, [&](auto tile, int64_t q) HWY_ATTR {
-      block_scores<Format, decltype(tile)::value>(
-          {x + q * dim_, dim_, scores + q * stride, stride, block_tokens, v.elements}, k, from, to);
-    });
+    scores_of_queries<Format>({x, dim_, dim_, scores, stride, block_tokens, v.elements}, count, k,
+                              from, to);
     for (int64_t q = 0; q < count; ++q) {
       const int64_t t = piece.row_begin + q / group_;
       const int64_t begin = std::clamp<int64_t>(a_.key_begin[t] - base, from, to);
@@ -187,10 +185,7 @@ class AttentionRun {
       if (rescale != 1.0f)
         for (int64_t i = 0; i < dim_; ++i) out.acc[q * dim_ + i] *= rescale;
     }
-    tile_queries(count, [&](auto tile, int64_t q) HWY_ATTR {
-      weighted_sum<Format, decltype(tile)::value>(
-          {out.acc + q * dim_, dim_, scores + q * stride, stride, from, to, next}, v);
-    });
+    sums_of_queries<Format>({out.acc, dim_, scores, stride, from, to, dim_, next}, count, v);
   }
 
   const AttentionArgs& a_;

@@ -19,6 +19,7 @@
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
 #include "kernels/cpu/extensions-inl.h"
+#include "kernels/cpu/fused-inl.h"
 #include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
 #include "kernels/registry.h"
@@ -46,11 +47,11 @@ Table table_with(const char* name) {
   table.scale = scale;
   table.soft_cap = soft_cap;
   table.experts = experts<Products>;
-  // A launch costs next to nothing here: these are composed of the entries above.
-  table.linear_group = nullptr;
-  table.gated_linear = nullptr;
+  table.linear_group = linear_group<Products>;
+  table.gated_linear = gated_linear<Products>;
+  table.add_normed = add_normed;
+  // A launch costs next to nothing here: these would gain nothing.
   table.prepare_heads = nullptr;
-  table.add_normed = nullptr;
   table.best_logits = nullptr;
   return table;
 }

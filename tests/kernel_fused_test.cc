@@ -1,0 +1,141 @@
+// The entries that stand for several others, of every vectorised table: the bits of those entries.
+
+#include <array>
+#include <string>
+
+#include "tests/quantised_testing.h"
+
+namespace gemma4::testing {
+namespace {
+
+class FusedKernels : public KernelTest {};
+INSTANTIATE_TEST_SUITE_P(All, FusedKernels, ::testing::ValuesIn(kernels::all_cpu_tables()),
+                         table_name);
+
+constexpr int64_t kTokens[] = {1, 2, 7, 40};
+constexpr int64_t kCols = 512;
+
+// The weights of a test: packed blocks, blocks as they lie, and plain floats.
+class Weights {
+ public:
+  Weights(Random& random, std::initializer_list<int64_t> rows) {
+    for (const DType dtype : {DType::kQ4_0, DType::kQ8_0, DType::kQ6_K}) {
+      std::vector<Matrix> packed, lying;
+      for (const int64_t n : rows) {
+        blocks_.push_back(std::make_unique<BlockWeight>(random, dtype, n, kCols));
+        lying.push_back(blocks_.back()->matrix());
+        packed.push_back(n % Matrix::kPackedRows == 0 ? blocks_.back()->packed() : lying.back());
+      }
+      sets_.push_back(packed);
+      sets_.push_back(lying);
+    }
+    for (const DType dtype : {DType::kBF16, DType::kF32}) {
+      std::vector<Matrix> set;
+      for (const int64_t n : rows) {
+        plain_.push_back(std::make_unique<Weight>(random, dtype, n, kCols));
+        set.push_back(plain_.back()->matrix());
+      }
+      sets_.push_back(set);
+    }
+  }
+  const std::vector<std::vector<Matrix>>& sets() const { return sets_; }
+
+ private:
+  std::vector<std::unique_ptr<BlockWeight>> blocks_;
+  std::vector<std::unique_ptr<Weight>> plain_;
+  std::vector<std::vector<Matrix>> sets_;
+};
+
+std::string said(const Matrix& weight, int64_t tokens) {
+  return std::string(name_of(weight.dtype)) + (weight.packed != nullptr ? " packed" : "") + " " +
+         std::to_string(tokens) + " tokens";
+}
+
+TEST_P(FusedKernels, LinearGroupIsItsProducts) {
+  Random random(70);
+  // One piece, several pieces, and rows that cannot be packed
+  const Weights weights(random, {48, 2080, 21});
+  for (const std::vector<Matrix>& set : weights.sets())
+    for (const int64_t tokens : kTokens)
+      for (int count = 1; count <= 3; ++count) {
+        const std::vector<float> x = floats(random, tokens * kCols);
+        std::array<std::unique_ptr<Output>, 3> outs;
+        kernels::LinearGroupArgs args{.x = x.data(), .tokens = tokens, .count = count};
+        for (int i = 0; i < count; ++i) {
+          const auto at = static_cast<size_t>(count - 1 - i);  // the last one comes first too
+          args.weight[i] = set[at];
+          outs[at] = std::make_unique<Output>(tokens * set[at].rows);
+          args.out[i] = outs[at]->data();
+        }
+        table().linear_group(queue(), args);
+        for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+          Output expected(tokens * set[i].rows);
+          table().linear(queue(), {expected.data(), x.data(), tokens, set[i]});
+          ASSERT_NO_FATAL_FAILURE(
+              expect_same_bits(outs[i]->values(), expected.values(), said(set[i], tokens)));
+        }
+      }
+}
+
+TEST_P(FusedKernels, GatedLinearIsItsProductsAndTheirGate) {
+  Random random(71);
+  for (const int64_t width : {int64_t{21}, int64_t{96}, int64_t{2080}}) {
+    const Weights weights(random, {width, width});
+    for (const std::vector<Matrix>& set : weights.sets())
+      for (const int64_t tokens : kTokens)
+        for (const bool has_up : {true, false}) {
+          const std::vector<float> x = floats(random, tokens * kCols);
+          const int64_t stride = width + 5;
+          const std::vector<float> multiplier = floats(random, tokens * stride);
+          Output out(tokens * width), gate(tokens * width), up(tokens * width);
+          table().gated_linear(queue(), {.out = out.data(),
+                                         .x = x.data(),
+                                         .tokens = tokens,
+                                         .gate = set[0],
+                                         .up = has_up ? set[1] : Matrix(),
+                                         .multiplier = has_up ? nullptr : multiplier.data(),
+                                         .multiplier_stride = stride});
+          table().linear(queue(), {gate.data(), x.data(), tokens, set[0]});
+          if (has_up) table().linear(queue(), {up.data(), x.data(), tokens, set[1]});
+          table().gated_gelu(queue(), {.out = gate.data(),
+                                       .gate = gate.data(),
+                                       .up = has_up ? up.data() : multiplier.data(),
+                                       .rows = tokens,
+                                       .cols = width,
+                                       .gate_stride = width,
+                                       .up_stride = has_up ? width : stride});
+          ASSERT_NO_FATAL_FAILURE(
+              expect_same_bits(out.values(), gate.values(), said(set[0], tokens)));
+        }
+  }
+}
+
+TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
+  Random random(72);
+  for (const int64_t cols : kAwkwardCols)
+    for (const int64_t rows : {1, 50})
+      for (const bool weighted : {true, false}) {
+        const std::vector<float> x = floats(random, rows * cols), h = floats(random, rows * cols);
+        const std::vector<float> weight = floats(random, cols), next = floats(random, cols);
+        const float* w = weighted ? weight.data() : nullptr;
+        Output sum(x, 1), normed(rows * cols), update(rows * cols), expected(rows * cols);
+        table().add_normed(queue(), {.sum = sum.data(),  // over x
+                                     .normed = normed.data(),
+                                     .x = sum.data(),
+                                     .h = h.data(),
+                                     .weight = w,
+                                     .next_weight = next.data(),
+                                     .rows = rows,
+                                     .cols = cols,
+                                     .eps = 1e-6f,
+                                     .scale = 0.7f});
+        table().rms_norm(queue(), {update.data(), h.data(), w, rows, cols, 1e-6f});
+        table().add(queue(), {expected.data(), x.data(), update.data(), rows * cols, 0.7f});
+        expect_same_bits(sum.values(), expected.values(), "sum");
+        table().rms_norm(queue(), {update.data(), expected.data(), next.data(), rows, cols, 1e-6f});
+        expect_same_bits(normed.values(), update.values(), "normed");
+      }
+}
+
+}  // namespace
+}  // namespace gemma4::testing

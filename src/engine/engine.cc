@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "engine/candidates.h"
 
 namespace gemma4::engine {
 namespace {
@@ -256,13 +257,8 @@ std::optional<FinishReason> Engine::finish_reason(const Sequence& sequence) {
 std::optional<SampledToken> Engine::next_token(const Sequence& sequence, StepLogits& logits,
                                                size_t row) {
   const Request& request = sequence.request;
-  std::span<const uint32_t> allowed;
-  if (request.constraint != nullptr) {
-    allowed_.assign((logits.vocab_size() + 31) / 32, ~0u);
-    request.constraint->mask(allowed_);
-    if (request.constraint->failure()) return std::nullopt;
-    allowed = allowed_;
-  }
+  if (request.constraint != nullptr && request.constraint->failure()) return std::nullopt;
+  const std::span<const uint32_t> allowed = allowed_[row];
   const std::span<const int32_t> tokens(sequence.tokens);
   const auto position = static_cast<int64_t>(tokens.size());
   std::optional<SampledToken> token =
@@ -283,13 +279,16 @@ Event Engine::advance(Sequence& sequence, StepLogits& logits, size_t row) {
   return event;
 }
 
-Engine::Outputs Engine::run_forward(const model::StepInputs& inputs) {
+Engine::Outputs Engine::run_forward(const model::StepInputs& inputs,
+                                    std::span<const ops::RowRange> head_rows) {
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),
                          .arena = &arena_,
                          .device = device_.get()};
-  const View logits = model::text_forward(ctx, *model_, inputs, cache_, {options_.prompt_shortcut});
+  const View logits =
+      model::text_forward(ctx, *model_, inputs, cache_,
+                          {.prompt_shortcut = options_.prompt_shortcut, .head_rows = head_rows});
   if (!logits) return {};
   return {logits, ops::best_logits(ctx, logits)};
 }
@@ -301,20 +300,49 @@ Engine::Outputs Engine::replay_forward(const model::StepInputs& inputs) {
   RecordedStep& step = recorded_[{inputs.num_tokens(), inputs.most_keys}];
   if (step.recording == nullptr) {
     device_->start_recording();
-    step.outputs = run_forward(inputs);
+    step.outputs = run_forward(inputs, {});
     step.recording = device_->stop_recording();
-    if (step.recording == nullptr) return run_forward(inputs);
+    if (step.recording == nullptr) return run_forward(inputs, {});
   }
   device_->replay(*step.recording);
   return step.outputs;
 }
 
-Result<StepLogits> Engine::forward(const model::Batch& batch) {
+// What each row of logits may become. Constraints look at what came before, so this needs none.
+void Engine::ask_constraints(std::span<const ScheduledSequence> scheduled) {
+  const auto words = static_cast<size_t>((model_->config().text.vocab_size + 31) / 32);
+  size_t row = 0;
+  for (const ScheduledSequence& entry : scheduled) {
+    if (!entry.wants_logits) continue;
+    if (row == allowed_.size()) allowed_.emplace_back();
+    std::vector<uint32_t>& allowed = allowed_[row++];
+    allowed.clear();
+    TokenConstraint* const constraint = running_[entry.index].request.constraint.get();
+    if (constraint == nullptr) continue;
+    allowed.assign(words, ~0u);
+    constraint->mask(allowed);
+  }
+  allowed_.resize(row);
+}
+
+// The rows of the vocabulary head that this step needs; empty: all.
+std::vector<ops::RowRange> Engine::head_rows(std::span<const ScheduledSequence> scheduled) const {
+  if (!options_.head_over_candidates || !device_->is_host()) return {};
+  for (const ScheduledSequence& entry : scheduled) {
+    const Request& request = running_[entry.index].request;
+    if (entry.wants_logits && (request.constraint == nullptr || request.sampling.num_logprobs >= 0))
+      return {};
+  }
+  return candidate_rows(allowed_, model_->weights().lm_head.weight);
+}
+
+Result<StepLogits> Engine::forward(const model::Batch& batch,
+                                   std::span<const ops::RowRange> head_rows) {
   const model::StepInputs inputs = inputs_.place(batch);
   const bool only_generates =
       batch.num_tokens() == batch.num_sequences() && batch.logit_rows.size() == batch.ids.size();
-  const Outputs outputs =
-      only_generates && device_->can_record() ? replay_forward(inputs) : run_forward(inputs);
+  const Outputs outputs = only_generates && device_->can_record() ? replay_forward(inputs)
+                                                                  : run_forward(inputs, head_rows);
   if (!outputs.logits) return StepLogits();
   return StepLogits::read(*device_, outputs.logits, outputs.best);
 }
@@ -340,7 +368,8 @@ Result<std::vector<Event>> Engine::step() {
                              static_cast<size_t>(entry.num_tokens)),
               std::span(&last, entry.wants_logits ? 1 : 0));
   }
-  G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch));
+  ask_constraints(scheduled);
+  G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch, head_rows(scheduled)));
   looked_up_tokens_ += batch.num_tokens();
   if (looked_up_tokens_ >= kTokensBetweenForgetting) {
     model_->forget_tables();

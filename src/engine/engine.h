@@ -41,7 +41,9 @@ struct EngineOptions {
   DType kv_type = DType::kF32;    // of the cache; one of kernels::kKvTypes
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
-  bool prompt_shortcut = true;  // exact; off only for tests
+  // Exact; off only for tests
+  bool prompt_shortcut = true;
+  bool head_over_candidates = true;  // no logits of ids that the constraints rule out
 };
 
 struct Request {
@@ -121,9 +123,11 @@ class Engine {
     View logits;
     std::span<const kernels::RankedLogit> best;
   };
-  Outputs run_forward(const model::StepInputs& inputs);
+  Outputs run_forward(const model::StepInputs& inputs, std::span<const ops::RowRange> head_rows);
   Outputs replay_forward(const model::StepInputs& inputs);
-  Result<StepLogits> forward(const model::Batch& batch);
+  Result<StepLogits> forward(const model::Batch& batch, std::span<const ops::RowRange> head_rows);
+  void ask_constraints(std::span<const ScheduledSequence> scheduled);
+  std::vector<ops::RowRange> head_rows(std::span<const ScheduledSequence> scheduled) const;
   std::optional<SampledToken> next_token(const Sequence& sequence, StepLogits& logits, size_t row);
   Event advance(Sequence& sequence, StepLogits& logits, size_t row);
   void finish_cancelled(std::vector<Event>& events);
@@ -147,7 +151,8 @@ class Engine {
   std::map<std::pair<int64_t, std::array<int64_t, model::kNumAttentionKinds>>, RecordedStep>
       recorded_;
   std::deque<Sequence> waiting_;
-  std::vector<uint32_t> allowed_;        // one bit per id, for the constraint being asked
+  // Of each row of logits, one bit per id; empty where there is no constraint
+  std::vector<std::vector<uint32_t>> allowed_;
   std::vector<Sequence> running_;        // in order of arrival
   std::map<SequenceId, Sequence> kept_;  // finished, cache still there
   SequenceId next_id_ = 1;

@@ -188,7 +188,9 @@ View text_forward(const Context& ctx, const Model& model, const StepInputs& inpu
   }
   x = ops::rms_norm(ctx, x, w.norm);
   ops::probe(ctx, "text.hidden", static_cast<int>(num_layers), x);
-  View logits = ops::linear(ctx, x, w.lm_head);  // [R, V]
+  View logits = options.head_rows.empty()
+                    ? ops::linear(ctx, x, w.lm_head)
+                    : ops::linear_rows(ctx, x, w.lm_head, options.head_rows);  // [R, V]
   if (text.final_logit_softcapping)
     logits = ops::soft_cap(ctx, logits, *text.final_logit_softcapping);
   ops::probe(ctx, "text.logits", -1, logits);

@@ -12,6 +12,8 @@ struct ForwardOptions {
   // Rows without wanted logits stop before the first KV-sharing layer. Exact; off only for tests
   // and for observing every hidden state.
   bool prompt_shortcut = true;
+  // Rows of the vocabulary head whose logits are wanted; the others' are undefined. Empty: all.
+  std::span<const ops::RowRange> head_rows = {};
 };
 
 // Runs the rows of a batch, whose arrays are `inputs`, reads and writes `cache`, and returns the

@@ -72,6 +72,19 @@ View linear(const Context& ctx, View x, const Linear& layer, View target) {
   return target;
 }
 
+View linear_rows(const Context& ctx, View x, const Linear& layer, std::span<const RowRange> rows) {
+  G4_CHECK_EQ(x.size() / x.shape[0], layer.weight.cols);
+  View out = allocate(ctx, {x.shape[0], layer.weight.rows});
+  for (const RowRange& range : rows)
+    for (int64_t t = 0; t < x.shape[0]; ++t)  // an entry writes its rows one after the other
+      LAUNCH(linear, LinearArgs,
+             {.out = out.f32() + t * layer.weight.rows + range.begin,
+              .x = x.f32() + t * layer.weight.cols,
+              .tokens = 1,
+              .weight = layer.weight.row_slice(range.begin, range.end - range.begin)});
+  return out;
+}
+
 std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers) {
   static_assert(kernels::LinearGroupArgs::kMost == 3);
   std::array<View, 3> outs;

@@ -62,7 +62,15 @@ View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids
 View rms_norm(const Context& ctx, View x, const Norm& norm, View target = {});
 // [T, in] -> [T, out]; written over `target` if there is one.
 View linear(const Context& ctx, View x, const Linear& layer, View target = {});
-// The same for up to three layers of one input, the first of them not null; empty views for null
+// Rows [begin, end) of a weight
+struct RowRange {
+  int64_t begin;
+  int64_t end;
+  bool operator==(const RowRange&) const = default;
+};
+// linear for some rows of the weight: what belongs to others is left as it was. [T, in] -> [T, out]
+View linear_rows(const Context& ctx, View x, const Linear& layer, std::span<const RowRange> rows);
+// linear for up to three layers of one input, the first of them not null; empty views for null
 // layers.
 std::array<View, 3> linear_group(const Context& ctx, View x, std::array<const Linear*, 3> layers);
 // gelu(gate · x) ⊙ (up · x): [T, in] -> [T, F]

@@ -242,6 +242,11 @@ AudioConfig parse_audio(Fields& fields) {
   audio.conv_kernel_size = fields.integer("conv_kernel_size", 1, 1024, 5);
   audio.output_proj_dims = fields.integer("output_proj_dims", 1, kMaxWidth);
   audio.use_clipped_linears = fields.boolean("use_clipped_linears", true);
+  audio.attention_context_left = fields.integer("attention_context_left", 2, 64, 13);
+  audio.attention_logit_cap =
+      static_cast<float>(fields.number("attention_logit_cap", 1e-3, 1e6, 50));
+  audio.residual_weight = static_cast<float>(fields.number("residual_weight", -1e6, 1e6, 0.5));
+  fields.integer("attention_context_right", 0, 0, 0);  // the tower looks back only
   if (const auto channels = fields.array("subsampling_conv_channels")) {
     if (channels->size() != 2)
       fields.fail<bool>("subsampling_conv_channels", "expected two numbers");

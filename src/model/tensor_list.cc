@@ -1,40 +1,13 @@
 #include "model/tensor_list.h"
 
 #include "base/strings.h"
+#include "model/audio_tensors.h"
+#include "model/tensor_list_builder.h"
 
 namespace gemma4::model {
 namespace {
 
-class List {
- public:
-  explicit List(std::string prefix) : prefix_(std::move(prefix)) {}
-
-  void matrix(const std::string& name, std::vector<int64_t> shape, Matrix& target) {
-    add(name, std::move(shape), &target);
-  }
-  void linear(const std::string& name, int64_t out, int64_t in, ops::Linear& target) {
-    add(name + ".weight", {out, in}, &target.weight);
-  }
-  void norm(const std::string& name, int64_t size, ops::Norm& target) {
-    add(name + ".weight", {size}, &target.weight);
-  }
-  void vector(const std::string& name, int64_t size, const float*& target) {
-    add(name, {size}, &target);
-  }
-  void number(const std::string& name, float& target) { add(name, {1}, &target); }
-  void unbound(const std::string& name, std::vector<int64_t> shape) {
-    add(name, std::move(shape), {});
-  }
-
-  std::vector<TensorEntry> take() { return std::move(entries_); }
-
- private:
-  void add(const std::string& name, std::vector<int64_t> shape, TensorTarget target) {
-    entries_.push_back({prefix_ + name, std::move(shape), target});
-  }
-  std::string prefix_;
-  std::vector<TensorEntry> entries_;
-};
+using List = TensorList;
 
 void attention_tensors(List& list, const std::string& name, const TextConfig& text, Layer& layer) {
   const LayerPlan& plan = layer.plan;
@@ -125,46 +98,6 @@ void vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden)
   list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
 }
 
-void audio_layer_tensors(List& list, const std::string& layer, const AudioConfig& audio) {
-  const int64_t d = audio.hidden_size;
-  const bool clipped = audio.use_clipped_linears;
-  for (const char* name : {"feed_forward1", "feed_forward2"}) {
-    const std::string feed_forward = layer + name;
-    list.unbound(feed_forward + ".pre_layer_norm.weight", {d});
-    list.unbound(feed_forward + ".post_layer_norm.weight", {d});
-    tower_linear(list, feed_forward + ".ffw_layer_1", 4 * d, d, clipped);
-    tower_linear(list, feed_forward + ".ffw_layer_2", d, 4 * d, clipped);
-  }
-  for (const char* norm : {"norm_pre_attn", "norm_post_attn", "norm_out", "lconv1d.pre_layer_norm",
-                           "lconv1d.conv_norm"})
-    list.unbound(str_cat(layer, norm, ".weight"), {d});
-  for (const char* projection : {"q_proj", "k_proj", "v_proj", "post"})
-    tower_linear(list, layer + "self_attn." + projection, d, d, clipped);
-  list.unbound(layer + "self_attn.relative_k_proj.weight", {d, d});
-  list.unbound(layer + "self_attn.per_dim_scale", {d / audio.num_attention_heads});
-  tower_linear(list, layer + "lconv1d.linear_start", 2 * d, d, clipped);
-  tower_linear(list, layer + "lconv1d.linear_end", d, d, clipped);
-  list.unbound(layer + "lconv1d.depthwise_conv1d.weight", {d, 1, audio.conv_kernel_size});
-}
-
-void audio_tensors(List& list, const AudioConfig& audio, int64_t text_hidden) {
-  constexpr int64_t kMelBins = 128;
-  const std::string tower = "model.audio_tower.";
-  const std::string conv = tower + "subsample_conv_projection.";
-  const auto [first, second] = audio.subsampling_conv_channels;
-  list.unbound(conv + "layer0.conv.weight", {first, 1, 3, 3});
-  list.unbound(conv + "layer0.norm.weight", {first});
-  list.unbound(conv + "layer1.conv.weight", {second, first, 3, 3});
-  list.unbound(conv + "layer1.norm.weight", {second});
-  list.unbound(conv + "input_proj_linear.weight", {audio.hidden_size, kMelBins / 4 * second});
-  for (int64_t i = 0; i < audio.num_hidden_layers; ++i)
-    audio_layer_tensors(list, str_cat(tower, "layers.", i, "."), audio);
-  list.unbound(tower + "output_proj.weight", {audio.output_proj_dims, audio.hidden_size});
-  list.unbound(tower + "output_proj.bias", {audio.output_proj_dims});
-  list.unbound("model.embed_audio.embedding_projection.weight",
-               {text_hidden, audio.output_proj_dims});
-}
-
 // The encoder-free layout of the 12B: pixels and samples are projected directly.
 void unified_vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden) {
   const std::string name = "model.vision_embedder.";
@@ -234,14 +167,13 @@ std::vector<TensorEntry> tower_tensors(const Config& config) {
     else
       vision_tensors(list, *config.vision, text_hidden);
   }
+  std::vector<TensorEntry> tensors = list.take();
   if (config.audio) {
-    if (config.audio->unified)
-      list.unbound("model.embed_audio.embedding_projection.weight",
-                   {text_hidden, config.audio->audio_embed_dim});
-    else
-      audio_tensors(list, *config.audio, text_hidden);
+    AudioWeights weights;
+    for (TensorEntry& entry : audio_tensors(config, weights))
+      tensors.push_back({std::move(entry.name), std::move(entry.shape), {}});
   }
-  return list.take();
+  return tensors;
 }
 
 void publish_tower_names(const Config& config, io::TensorStore& store) {
@@ -253,19 +185,25 @@ void publish_tower_names(const Config& config, io::TensorStore& store) {
   }
 }
 
+Status check_tensor(const TensorEntry& entry, const io::TensorStore& store) {
+  const io::Tensor* tensor = store.find(entry.name);
+  const std::string what = str_cat("tensor ", quote(entry.name, 100));
+  if (tensor == nullptr) return Error{ErrorCode::kInvalidData, what + " is missing"};
+  if (tensor->shape != entry.shape)
+    return Error{ErrorCode::kInvalidData,
+                 str_cat(what, " has shape ", io::shape_string(tensor->shape),
+                         ", the configuration needs ", io::shape_string(entry.shape))};
+  const bool is_vector = std::holds_alternative<const float**>(entry.target) ||
+                         std::holds_alternative<float*>(entry.target);
+  if (is_vector ? !is_float_dtype(tensor->dtype) : !is_weight_dtype(tensor->dtype))
+    return Error{ErrorCode::kInvalidData, str_cat(what, " has type ", name_of(tensor->dtype),
+                                                  ", expected BF16, F16 or F32")};
+  return {};
+}
+
 Status check_towers(const Config& config, const io::TensorStore& store) {
-  for (const TensorEntry& entry : tower_tensors(config)) {
-    const io::Tensor* tensor = store.find(entry.name);
-    const std::string what = str_cat("tensor ", quote(entry.name, 100));
-    if (tensor == nullptr) return Error{ErrorCode::kInvalidData, what + " is missing"};
-    if (tensor->shape != entry.shape)
-      return Error{ErrorCode::kInvalidData,
-                   str_cat(what, " has shape ", io::shape_string(tensor->shape),
-                           ", the configuration needs ", io::shape_string(entry.shape))};
-    if (!is_weight_dtype(tensor->dtype))
-      return Error{ErrorCode::kInvalidData, str_cat(what, " has type ", name_of(tensor->dtype),
-                                                    ", expected BF16, F16 or F32")};
-  }
+  for (const TensorEntry& entry : tower_tensors(config))
+    G4_RETURN_IF_ERROR(check_tensor(entry, store));
   return {};
 }
 

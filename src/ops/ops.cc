@@ -2,33 +2,10 @@
 
 #include <algorithm>
 
+#include "ops/launch.h"
+
 namespace gemma4::ops {
 namespace {
-
-View allocate(const Context& ctx, std::initializer_list<int64_t> shape, DType dtype = DType::kF32) {
-  int64_t bytes = size_of(dtype);
-  for (const int64_t dim : shape) bytes *= dim;
-  return {ctx.arena->allocate(static_cast<size_t>(bytes)), dtype, shape};
-}
-
-View allocate_like(const Context& ctx, const View& x) {
-  View out = x;
-  out.data = ctx.arena->allocate(static_cast<size_t>(x.size() * size_of(x.dtype)));
-  return out;
-}
-
-template <class Args>
-void launch(const Context& ctx, std::string_view name,
-            void (*const kernels::Table::*entry)(kernels::Queue, const Args&), const Args& args) {
-  if (ctx.dry_run()) return;
-  (ctx.kernels->*entry)(ctx.queue, args);
-  if (ctx.tape != nullptr) [[unlikely]]
-    ctx.tape->record(name, &args, sizeof args);
-}
-
-// LAUNCH(rms_norm, {...}) runs the entry of that name.
-#define LAUNCH(entry, Args, ...) \
-  launch<kernels::Args>(ctx, #entry, &kernels::Table::entry, kernels::Args __VA_ARGS__)
 
 // The backend runs several operations in one launch, and nobody needs to see them one by one.
 template <class Entry>
@@ -263,9 +240,11 @@ View add_into(const Context& ctx, View out, View a, View b, float scale) {
 
 }  // namespace
 
-View add(const Context& ctx, View a, View b) {
+View add(const Context& ctx, View a, View b, View target) {
+  if (!target) target = allocate_like(ctx, a);
   G4_CHECK_EQ(a.size(), b.size());
-  return add_into(ctx, allocate_like(ctx, a), a, b, 1.0f);
+  G4_CHECK_EQ(a.size(), target.size());
+  return add_into(ctx, target, a, b, 1.0f);
 }
 
 NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,

@@ -78,8 +78,9 @@ View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_nor
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
                    std::span<const int32_t> slots);
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
-               const KeyRange& keys);          // [T, Hq, Dh]
-View add(const Context& ctx, View a, View b);  // a + b, like a
+               const KeyRange& keys);  // [T, Hq, Dh]
+// a + b, like a; written over `target` if there is one, which may be either
+View add(const Context& ctx, View a, View b, View target = {});
 struct AddNormed {
   float scale = 1.0f;
   const Norm* next = nullptr;  // null: no `normed`

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernels/cpu/attention-inl.h"
+#include "kernels/cpu/audio-inl.h"
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
 #include "kernels/cpu/extensions-inl.h"
@@ -46,6 +47,11 @@ Table table_with(const char* name) {
   table.scale = scale;
   table.soft_cap = soft_cap;
   table.experts = experts<Products>;
+  table.subsample = subsample;
+  table.clip = clip;
+  table.silu = silu;
+  table.light_conv = light_conv;
+  table.local_attention = local_attention;
   // A launch costs next to nothing here: these are composed of the entries above.
   table.linear_group = nullptr;
   table.gated_linear = nullptr;

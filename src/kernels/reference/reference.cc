@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/reference/audio.h"
 #include "kernels/reference/fused.h"
 #include "kernels/registry.h"
 #include "quant/dequantize.h"
@@ -273,6 +274,11 @@ const Table& reference_table() {
       .soft_cap = soft_cap,
       .route = route,
       .experts = experts,
+      .subsample = reference::subsample,
+      .clip = reference::clip,
+      .silu = reference::silu,
+      .light_conv = reference::light_conv,
+      .local_attention = reference::local_attention,
       .linear_group = reference::linear_group,
       .gated_linear = reference::gated_linear,
       .prepare_heads = reference::prepare_heads,

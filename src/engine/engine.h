@@ -28,6 +28,7 @@
 #include "kernels/registry.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/text_forward.h"
 
 namespace gemma4::engine {
@@ -37,8 +38,10 @@ using SequenceId = uint64_t;
 struct EngineOptions {
   int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
   int64_t max_sequences = 1;      // run at once
-  int64_t chunk_tokens = 512;     // most tokens of one step
-  DType kv_type = DType::kF32;    // of the cache; one of kernels::kKvTypes
+  // Most tokens of one step. Models that see pictures in both directions need steps that hold the
+  // largest one and a token of every other sequence.
+  int64_t chunk_tokens = 512;
+  DType kv_type = DType::kF32;  // of the cache; one of kernels::kKvTypes
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
   bool prompt_shortcut = true;  // exact; off only for tests
@@ -46,7 +49,9 @@ struct EngineOptions {
 
 struct Request {
   std::vector<int32_t> prompt;  // at least one token
-  int64_t max_tokens = 256;     // > 0; cut to what the context leaves
+  // Rows of pictures, films and sounds, in order of position; there the prompt has placeholders.
+  std::vector<model::SoftSpan> media = {};
+  int64_t max_tokens = 256;  // > 0; cut to what the context leaves
   SamplingParams sampling;
   std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
   bool keep = false;                    // keep the cache after the end, until release()
@@ -76,7 +81,8 @@ class Engine {
                                                 const EngineOptions& options);
 
   // Queues a request. kInvalidArgument: empty prompt, token ids outside the vocabulary, impossible
-  // sampling values, or a prompt that leaves no room in the context (says limit and request).
+  // sampling values, media that do not fit the prompt or are too long for a step, or a prompt that
+  // leaves no room in the context (says limit and request).
   Result<SequenceId> submit(Request request);
   // Its last event comes from the next step.
   void cancel(SequenceId id);
@@ -106,6 +112,7 @@ class Engine {
     SequenceId id = 0;
     Request request;
     std::vector<int32_t> tokens;  // prompt, then what was generated
+    std::vector<model::VisionBlock> blocks;
     model::KvSequence kv;
     model::KvCache::BlockCounts promised{};
     bool cancelled = false;

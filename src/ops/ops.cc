@@ -1,6 +1,7 @@
 #include "ops/ops.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "ops/launch.h"
 
@@ -290,6 +291,17 @@ View scale(const Context& ctx, View x, float factor, const float* weight, View t
           .cols = x.cols(),
           .scale = factor});
   return target;
+}
+
+void put_rows(const Context& ctx, View x, int64_t first, int64_t count, const float* values) {
+  G4_CHECK(first >= 0 && first + count <= x.rows());
+  if (ctx.dry_run()) return;
+  float* const target = x.f32() + first * x.cols();
+  const auto bytes = static_cast<size_t>(count * x.cols()) * sizeof(float);
+  if (ctx.device == nullptr)
+    std::memcpy(target, values, bytes);
+  else
+    ctx.device->upload(target, values, bytes);
 }
 
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows) {

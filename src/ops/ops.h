@@ -92,6 +92,8 @@ NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
 // weight [cols] or null. Like x; written over `target` if there is one, which may be x.
 View scale(const Context& ctx, View x, float factor, const float* weight = nullptr,
            View target = {});
+// x[first …] = values [count, cols], which are the program's own memory. Not in a recording.
+void put_rows(const Context& ctx, View x, int64_t first, int64_t count, const float* values);
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  // [T, …] -> [R, …]
 View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
 // RMS of context [T, L, P], which is written over, plus the table's rows [T, L · P], from `column`

@@ -23,7 +23,8 @@ TextRunner::TextRunner(std::shared_ptr<const model::Model> model,
 Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                               std::span<const int32_t> positions, int64_t chunk,
                                               const model::ForwardOptions& options,
-                                              ops::Probe* probe) const {
+                                              ops::Probe* probe,
+                                              std::span<const model::SoftSpan> media) const {
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
   G4_ASSIGN_OR_RETURN(const auto stream,
@@ -34,6 +35,7 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                           .kv_type = kv_type_,
                                           .forward = options,
                                           .probe = probe}));
+  const std::vector<model::VisionBlock> blocks = vision_blocks(model_->config().text, media);
   std::vector<float> result;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t tokens = std::min(chunk, count - begin);
@@ -43,7 +45,8 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
         wanted.push_back(static_cast<int32_t>(position - begin));
     G4_ASSIGN_OR_RETURN(
         const std::span<const float> logits,
-        stream->feed(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted));
+        stream->feed(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted,
+                     {media, blocks}));
     result.insert(result.end(), logits.begin(), logits.end());
   }
   return result;

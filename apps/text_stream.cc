@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/batch.h"
-
 namespace gemma4::apps {
 
 Result<std::unique_ptr<TextStream>> TextStream::create(std::shared_ptr<const model::Model> model,
@@ -46,13 +44,14 @@ void TextStream::restart() {
 }
 
 Result<std::span<const float>> TextStream::feed(std::span<const int32_t> ids,
-                                                std::span<const int32_t> wanted) {
+                                                std::span<const int32_t> wanted,
+                                                const model::SequenceMedia& media) {
   const auto count = static_cast<int64_t>(ids.size());
   G4_CHECK_LE(count, options_.step);
   G4_CHECK_LE(static_cast<int64_t>(wanted.size()), options_.logits);
   G4_CHECK(cache_.reserve(sequence_, count));
   model::Batch batch;
-  batch.add(*model_, sequence_, ids, wanted);
+  batch.add(*model_, sequence_, ids, wanted, media);
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/result.h"
 #include "kernels/device.h"
+#include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 #include "model/step_inputs.h"
@@ -41,9 +42,10 @@ class TextStream {
   // Forgets the sequence; what is fed next begins another one.
   void restart();
   // Feeds the next tokens of the sequence and returns the logits [wanted, V] of those at `wanted`
-  // (indexes into `ids`, rising); they stay until the next call. Errors: those of the device.
-  Result<std::span<const float>> feed(std::span<const int32_t> ids,
-                                      std::span<const int32_t> wanted);
+  // (indexes into `ids`, rising); they stay until the next call. `media` is that of the whole
+  // sequence; `ids` must not end inside a block. Errors: those of the device.
+  Result<std::span<const float>> feed(std::span<const int32_t> ids, std::span<const int32_t> wanted,
+                                      const model::SequenceMedia& media = {});
 
   const model::Model& model() const { return *model_; }
 

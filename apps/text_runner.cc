@@ -34,8 +34,8 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                           .logits = static_cast<int64_t>(positions.size()),
                                           .kv_type = kv_type_,
                                           .forward = options,
-                                          .probe = probe}));
-  const std::vector<model::VisionBlock> blocks = vision_blocks(model_->config().text, media);
+                                          .probe = probe,
+                                          .media = media}));
   std::vector<float> result;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t tokens = std::min(chunk, count - begin);
@@ -45,8 +45,7 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
         wanted.push_back(static_cast<int32_t>(position - begin));
     G4_ASSIGN_OR_RETURN(
         const std::span<const float> logits,
-        stream->feed(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted,
-                     {media, blocks}));
+        stream->feed(ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(tokens)), wanted));
     result.insert(result.end(), logits.begin(), logits.end());
   }
   return result;

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "kernels/device.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/text_forward.h"
 
 namespace gemma4::apps {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/batch.h"
+
 namespace gemma4::apps {
 
 Result<std::unique_ptr<TextStream>> TextStream::create(std::shared_ptr<const model::Model> model,
@@ -36,7 +38,8 @@ TextStream::TextStream(std::shared_ptr<const model::Model> model,
       cache_(std::move(cache)),
       inputs_(std::move(inputs)),
       workspace_(std::move(workspace)),
-      arena_(workspace_.get(), workspace_bytes) {}
+      arena_(workspace_.get(), workspace_bytes),
+      blocks_(model::vision_blocks(model_->config().text, options.media)) {}
 
 void TextStream::restart() {
   cache_.release(sequence_);
@@ -44,14 +47,13 @@ void TextStream::restart() {
 }
 
 Result<std::span<const float>> TextStream::feed(std::span<const int32_t> ids,
-                                                std::span<const int32_t> wanted,
-                                                const model::SequenceMedia& media) {
+                                                std::span<const int32_t> wanted) {
   const auto count = static_cast<int64_t>(ids.size());
   G4_CHECK_LE(count, options_.step);
   G4_CHECK_LE(static_cast<int64_t>(wanted.size()), options_.logits);
   G4_CHECK(cache_.reserve(sequence_, count));
   model::Batch batch;
-  batch.add(*model_, sequence_, ids, wanted, media);
+  batch.add(*model_, sequence_, ids, wanted, {options_.media, blocks_});
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),

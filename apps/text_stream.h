@@ -13,9 +13,9 @@
 #include "base/arena.h"
 #include "base/result.h"
 #include "kernels/device.h"
-#include "model/batch.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/step_inputs.h"
 #include "model/text_forward.h"
 
@@ -31,6 +31,7 @@ class TextStream {
     model::ForwardOptions forward = {};
     ops::Probe* probe = nullptr;
     ops::Tape* tape = nullptr;
+    std::span<const model::SoftSpan> media = {};  // of every sequence; must outlive the stream
   };
   // Errors: kResourceExhausted when the device has no such memory; those of KvCache::create.
   static Result<std::unique_ptr<TextStream>> create(std::shared_ptr<const model::Model> model,
@@ -42,10 +43,9 @@ class TextStream {
   // Forgets the sequence; what is fed next begins another one.
   void restart();
   // Feeds the next tokens of the sequence and returns the logits [wanted, V] of those at `wanted`
-  // (indexes into `ids`, rising); they stay until the next call. `media` is that of the whole
-  // sequence; `ids` must not end inside a block. Errors: those of the device.
-  Result<std::span<const float>> feed(std::span<const int32_t> ids, std::span<const int32_t> wanted,
-                                      const model::SequenceMedia& media = {});
+  // (indexes into `ids`, rising); they stay until the next call. Errors: those of the device.
+  Result<std::span<const float>> feed(std::span<const int32_t> ids,
+                                      std::span<const int32_t> wanted);
 
   const model::Model& model() const { return *model_; }
 
@@ -61,6 +61,7 @@ class TextStream {
   model::InputBuffer inputs_;
   kernels::Device::Memory workspace_;
   Arena arena_;
+  std::vector<model::VisionBlock> blocks_;
   model::KvSequence sequence_;
   std::vector<float> copy_;  // logits of a device with memory of its own
 };

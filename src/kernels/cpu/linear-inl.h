@@ -62,6 +62,40 @@ struct F16Weights {
   static constexpr DType kType = DType::kF16;
 };
 
+#if HWY_TARGET == HWY_SCALAR
+HWY_INLINE void store_sums(FloatVec a, FloatVec b, FloatVec c, FloatVec e,
+                           float* HWY_RESTRICT out) {
+  const FloatVec sums[] = {a, b, c, e};
+  for (const FloatVec sum : sums) *out++ = hn::GetLane(sum);
+}
+#else
+// The blocks of four lanes added up: halves until one is left
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE auto sum_of_blocks(D d, V v) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  } else {
+    return v;
+  }
+}
+
+// The sums of the lanes of four vectors, stored side by side. Lanes of a block of four are added as
+// (0 + 2) + (1 + 3), blocks by halves: one order for every tile that a row may be in.
+HWY_INLINE void store_sums(FloatVec a, FloatVec b, FloatVec c, FloatVec e,
+                           float* HWY_RESTRICT out) {
+  const FloatTag d;
+  const hn::Repartition<uint64_t, FloatTag> pairs;
+  const hn::CappedTag<float, 4> block;
+  const FloatVec ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
+  const FloatVec ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
+  const auto low = hn::BitCast(pairs, ab), high = hn::BitCast(pairs, ce);
+  const FloatVec sums = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
+                                hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
+  hn::StoreU(sum_of_blocks(d, sums), block, out);
+}
+#endif
+
 // out[t · out_stride + n] = x[t] · w[n] for a tile of kTokens x kRows.
 template <class Weights, int kTokens, int kRows>
 HWY_INLINE void dot_tile(const float* HWY_RESTRICT x, int64_t x_stride,
@@ -96,9 +130,18 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT x, int64_t x_stride,
         sum[t][n] = hn::MulAdd(value, hn::Load(d, padded_w[n]), sum[t][n]);
     }
   }
-  for (int t = 0; t < kTokens; ++t)
-    for (int n = 0; n < kRows; ++n)
-      out[t * out_stride + n] = hn::GetLane(hn::SumOfLanes(d, sum[t][n]));
+  for (int t = 0; t < kTokens; ++t) {
+    if constexpr (kRows % 4 == 0) {
+      for (int n = 0; n < kRows; n += 4)
+        store_sums(sum[t][n], sum[t][n + 1], sum[t][n + 2], sum[t][n + 3],
+                   out + t * out_stride + n);
+    } else {
+      static_assert(kRows == 1);
+      float same[4];
+      store_sums(sum[t][0], sum[t][0], sum[t][0], sum[t][0], same);
+      out[t * out_stride] = same[0];
+    }
+  }
 }
 
 // All rows [0, rows) for one group of kTokens tokens.
@@ -137,6 +180,16 @@ void dot_block(const float* x, int64_t x_stride, int64_t tokens, const typename 
                          out + t * out_stride, out_stride);
 }
 
+template <class Weights>
+HWY_INLINE void widen(const typename Weights::Raw* HWY_RESTRICT w, int64_t n,
+                      float* HWY_RESTRICT out) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(Weights::load(w + i), d, out + i);
+  for (; i < n; ++i) out[i] = load_float(w, Weights::kType, i);
+}
+
 // The input of a product in the form that the weight asks for. Products: SetProducts or another.
 template <class Products>
 class LinearInput {
@@ -163,6 +216,9 @@ class LinearInput {
     const auto run = [&](auto weights) {
       using Weights = decltype(weights);
       const auto* w = static_cast<const typename Weights::Raw*>(weight.data) + begin * weight.cols;
+      if (Weights::kType != DType::kF32 && tokens >= kManyTokens)
+        return multiply_widened<Weights>(first, tokens, w, weight.cols, begin, end, out,
+                                         out_stride);
       dot_block<Weights>(x_ + first * stride_, stride_, tokens, w, weight.cols, end - begin,
                          weight.cols, out + begin, out_stride);
     };
@@ -173,6 +229,24 @@ class LinearInput {
   }
 
  private:
+  // Widening a weight takes the ports of two multiplications. With many tokens it is done once for
+  // all of them, for as many rows as stay close while they are used; the products are the same.
+  static constexpr int64_t kManyTokens = 24;
+  template <class Weights>
+  void multiply_widened(int64_t first, int64_t tokens, const typename Weights::Raw* w, int64_t cols,
+                        int64_t begin, int64_t end, float* out, int64_t out_stride) const {
+    constexpr int64_t kElements = 64 << 10;  // of float32: a part of the second cache
+    static thread_local std::vector<float> wide;
+    const int64_t rows = std::max<int64_t>(kTileRows, kElements / cols / kTileRows * kTileRows);
+    wide.resize(static_cast<size_t>(rows * cols));
+    for (int64_t n = begin; n < end; n += rows) {
+      const int64_t count = std::min(rows, end - n);
+      widen<Weights>(w + (n - begin) * cols, count * cols, wide.data());
+      dot_block<F32Weights>(x_ + first * stride_, stride_, tokens, wide.data(), cols, count, cols,
+                            out + n, out_stride);
+    }
+  }
+
   // Types without a packed order: a few rows at a time become floats.
   void multiply_blocks(int64_t first, int64_t tokens, const Matrix& weight, int64_t begin,
                        int64_t end, float* out, int64_t out_stride) const {

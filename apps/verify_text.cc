@@ -8,6 +8,7 @@
 #include <numeric>
 #include <set>
 
+#include "apps/verify_audio.h"
 #include "base/strings.h"
 #include "engine/engine.h"
 
@@ -115,7 +116,9 @@ class Verifier {
     KeyResult result{.key = key, .shape = tensor.shape, .tolerance = options_.tolerance};
     Status status;
     if (key == "text.greedy") {
-      status = check_greedy(tensor, result);
+      status = check_greedy(tensor, "text.input_ids", {}, result);
+    } else if (key.starts_with("audio.")) {
+      status = check_audio(key, tensor, result);
     } else if (key == "text.greedy_logits") {
       status = check_floats(tensor, greedy_values(), "text.logits", result);
     } else if (key == "logits" || key == "last_hidden") {
@@ -149,12 +152,37 @@ class Verifier {
   }
 
   // Every value of one forward over `ids`, all layers over all rows.
-  Result<Values> observe(const std::vector<int32_t>& ids,
-                         const std::vector<int32_t>& positions) const {
+  Result<Values> observe(const std::vector<int32_t>& ids, const std::vector<int32_t>& positions,
+                         std::span<const model::SoftSpan> media = {}) const {
     Recorder recorder;
     G4_RETURN_IF_ERROR(runner_.logits(ids, positions, static_cast<int64_t>(ids.size()),
-                                      {.prompt_shortcut = false}, &recorder));
+                                      {.prompt_shortcut = false}, &recorder, media));
     return recorder.take();
+  }
+
+  // What the tower makes of the golden's sound, and what the decoder makes of that.
+  Status check_audio(const std::string& key, const Tensor& tensor, KeyResult& result) {
+    if (!heard_) heard_ = hear(runner_.model(), options_.sounds, options_.num_threads);
+    if (!heard_->ok()) return heard_->error();
+    const Heard& heard = heard_->value();
+    if (key == "audio.mask") {
+      result.exact = true;
+      result.tolerance = 0;
+      G4_ASSIGN_OR_RETURN(const std::vector<int64_t> mask, io::read_integers(tensor));
+      const auto tokens = static_cast<size_t>(heard.soft->count());
+      result.relative_error = mask == std::vector<int64_t>(tokens, 1) ? 0 : 1;
+      return {};
+    }
+    if (key == "audio.tower") return check_floats(tensor, heard.values, key, result);
+    if (key == "audio.soft") return check_floats(tensor, heard.values, key, result);
+    G4_ASSIGN_OR_RETURN(const std::vector<int32_t> ids,
+                        read_ids(golden_, "audio.input_ids", vocab_size()));
+    G4_ASSIGN_OR_RETURN(const auto spans, place(runner_.model(), ids, {heard.soft}));
+    if (key == "audio.greedy") return check_greedy(tensor, "audio.input_ids", spans, result);
+    if (key == "audio.logits")
+      return check_floats(tensor, observe(ids, all_positions(ids.size()), spans), "text.logits",
+                          result);
+    return Error{ErrorCode::kUnsupported, "this build does not compute it"};
   }
 
   static std::vector<int32_t> all_positions(size_t count) {
@@ -220,12 +248,12 @@ class Verifier {
   }
 
   // Greedy decoding with the cache, through the engine: the path that users run.
-  Status check_greedy(const Tensor& tensor, KeyResult& result) const {
+  Status check_greedy(const Tensor& tensor, const char* prompt_key,
+                      const std::vector<model::SoftSpan>& media, KeyResult& result) const {
     result.exact = true;
     result.tolerance = 0;
     G4_ASSIGN_OR_RETURN(const std::vector<int64_t> expected, io::read_integers(tensor));
-    G4_ASSIGN_OR_RETURN(std::vector<int32_t> tokens,
-                        read_ids(golden_, "text.input_ids", vocab_size()));
+    G4_ASSIGN_OR_RETURN(std::vector<int32_t> tokens, read_ids(golden_, prompt_key, vocab_size()));
     if (expected.size() <= tokens.size())
       return Error{ErrorCode::kInvalidData, "is not longer than its prompt"};
     engine::EngineOptions engine_options{.context_tokens = static_cast<int64_t>(expected.size()),
@@ -233,6 +261,7 @@ class Verifier {
     G4_ASSIGN_OR_RETURN(const auto engine,
                         engine::Engine::create(runner_.shared_model(), engine_options));
     engine::Request request{.prompt = tokens,
+                            .media = media,
                             .max_tokens = static_cast<int64_t>(expected.size() - tokens.size())};
     request.sampling.temperature = 0;
     G4_ASSIGN_OR_RETURN([[maybe_unused]] const auto id, engine->submit(std::move(request)));
@@ -255,6 +284,7 @@ class Verifier {
   std::optional<Result<Values>> prompt_;
   std::optional<Result<Values>> greedy_;
   std::optional<Result<Values>> full_size_;
+  std::optional<Result<Heard>> heard_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Recomputes the text keys of a golden file and measures how far this build is from the reference.
+// Recomputes the keys of a golden file and measures how far this build is from the reference.
 #pragma once
 
 #include <string>
@@ -25,11 +25,12 @@ struct VerifyOptions {
   double tolerance = 1e-3;
   int num_threads = 0;
   DType kv_type = DType::kF32;  // of the cache
+  std::string sounds;           // the folder of the sounds that the golden was made with
 };
 
 // Recomputes every key of `golden` that matches; keys that only name inputs are not results. Keys
 // that this build cannot compute are reported, not skipped. Layouts:
-// - the tiny goldens: "text.…";
+// - the tiny goldens: "text.…" and "audio.…", which is sound1.wav of options.sounds;
 // - end to end at real sizes: "input_ids", "positions", "logits", "last_hidden";
 // - layer by layer: "layers.input_ids" and "layers.hidden", the reference's states before each
 // layer

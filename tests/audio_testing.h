@@ -1,7 +1,9 @@
 // Audio towers for tests: made of the formula, at any size; and what they show of themselves.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,10 @@
 
 namespace gemma4::testing {
 
+inline int64_t num_elements(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
 // The tensors of the audio tower in bfloat16, by the formula of model/formula_weights.h.
 inline io::TensorStore formula_audio_store(const model::Config& config, ThreadPool& pool) {
   model::AudioWeights weights;
@@ -19,9 +25,10 @@ inline io::TensorStore formula_audio_store(const model::Config& config, ThreadPo
   io::TensorMap tensors;
   for (const model::TensorEntry& entry : model::audio_tensors(config, weights)) {
     io::Tensor tensor{DType::kBF16, entry.shape, {}};
-    std::vector<std::byte> bytes(static_cast<size_t>(tensor.size()) * 2);
+    const int64_t count = num_elements(entry.shape);
+    std::vector<std::byte> bytes(static_cast<size_t>(count) * 2);
     auto* const values = reinterpret_cast<uint16_t*>(bytes.data());
-    pool.parallel_for(tensor.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+    pool.parallel_for(count, 1 << 16, [&](int64_t begin, int64_t end) {
       model::formula_bf16(entry.name, entry.shape, static_cast<uint64_t>(begin),
                           {values + begin, static_cast<size_t>(end - begin)});
     });

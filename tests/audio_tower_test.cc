@@ -38,7 +38,7 @@ io::TensorStore published_store(const model::Config& config) {
     io::Tensor tensor{DType::kF32, entry.shape, {}};
     const auto [offset, scale] = rule_of(entry);
     const std::vector<float> values =
-        formula(entry.name, static_cast<size_t>(tensor.size()), offset, scale);
+        formula(entry.name, static_cast<size_t>(num_elements(entry.shape)), offset, scale);
     const auto bytes = std::as_bytes(std::span(values));
     copies.emplace_back(bytes.begin(), bytes.end());
     tensor.bytes = copies.back();

@@ -29,7 +29,9 @@ Result<DecodedImage> decode_any(std::span<const std::byte> file, const ImageLimi
                "not a picture of a known format (JPEG, PNG, WebP and GIF are)"};
 }
 
-// The picture as it is meant to be seen. Orientations 5 to 8 change rows and columns; what a pixel
+}  // namespace
+
+// Orientations 5 to 8 change rows and columns; what a pixel
 // of the result reads is its own place, mirrored where the number says so.
 Image oriented(Image image, int orientation) {
   if (orientation <= 1) return image;
@@ -51,8 +53,6 @@ Image oriented(Image image, int orientation) {
   }
   return out;
 }
-
-}  // namespace
 
 Status check_size(int64_t width, int64_t height, const ImageLimits& limits) {
   if (width < 1 || height < 1)

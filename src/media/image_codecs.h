@@ -20,6 +20,9 @@ Result<DecodedImage> decode_gif(std::span<const std::byte> file, const ImageLimi
 
 Result<std::vector<std::byte>> encode_png(const Image& image);
 
+// The picture as it is meant to be seen, EXIF's `orientation` being 1 to 8.
+Image oriented(Image image, int orientation);
+
 // kResourceExhausted where a picture of this size is beyond the limits.
 Status check_size(int64_t width, int64_t height, const ImageLimits& limits);
 

@@ -296,6 +296,44 @@ struct LocalAttentionArgs {
 };
 inline constexpr int64_t kMostLocalKeys = 64;
 
+// The vision tower (vision.md). N counts patches.
+
+// Rotate-half position embedding in several axes, in place: part a of each head turns by the angles
+// of axis a, its element i together with i + half
+struct RopeAxesArgs {
+  float* x;          // [N, heads, axes, 2 · half]
+  const float* cos;  // [axes, N, half]
+  const float* sin;  // [axes, N, half]
+  int64_t tokens;    // N
+  int64_t heads;
+  int64_t axes;
+  int64_t half;
+};
+
+// Means of squares of patches: out[c] = (mean(x of square c) · scale - bias) ⊙ weight
+struct PoolArgs {
+  float* out;           // [rows / side · cols / side, D], squares in raster order
+  const float* x;       // [rows · cols, D], patches in raster order
+  const float* bias;    // [D], or null for none
+  const float* weight;  // [D], or null for none
+  int64_t rows;         // multiples of `side`, as are
+  int64_t cols;
+  int64_t side;
+  int64_t width;  // D
+  float scale;
+};
+
+// out = (x - mean(x)) · (variance(x) + eps)^(-1/2) ⊙ weight + bias, over the last axis
+struct LayerNormArgs {
+  float* out;           // [rows, cols]; may alias x
+  const float* x;       // [rows, cols]
+  const float* weight;  // [cols]
+  const float* bias;    // [cols]
+  int64_t rows;
+  int64_t cols;
+  float eps;
+};
+
 // What follows saves launches and copies where those cost much. Such an entry may be null: src/ops
 // then composes it of the entries above, in the order that the equation is written.
 
@@ -395,6 +433,10 @@ struct Table {
   void (*silu)(Queue, const SiluArgs&) = nullptr;
   void (*light_conv)(Queue, const LightConvArgs&) = nullptr;
   void (*local_attention)(Queue, const LocalAttentionArgs&) = nullptr;
+  // The vision tower's, likewise
+  void (*rope_axes)(Queue, const RopeAxesArgs&) = nullptr;
+  void (*pool)(Queue, const PoolArgs&) = nullptr;
+  void (*layer_norm)(Queue, const LayerNormArgs&) = nullptr;
   // May stay null
   void (*linear_group)(Queue, const LinearGroupArgs&) = nullptr;
   void (*gated_linear)(Queue, const GatedLinearArgs&) = nullptr;

@@ -17,25 +17,10 @@ struct Pass {
   const AudioConstants& constants;
 };
 
-bool is_open(const ops::Bounds& bounds) {
-  return std::isinf(bounds.low) && std::isinf(bounds.high);
-}
-
-// x itself where nothing would change
-View held(const Context& ctx, View x, const ops::Bounds& bounds, View target = {}) {
-  return is_open(bounds) ? x : ops::clip(ctx, x, bounds, nullptr, target);
-}
-
 // The layer of an input that is within its bounds, or may be written over; x [T, in] -> [T, out],
 // whose bounds are left to the caller.
 View unbounded(const Context& ctx, View x, const ClippedLinear& layer) {
   return ops::linear(ctx, held(ctx, x, layer.input, x), layer.linear);
-}
-
-// x [T, in] -> [T, out]
-View clipped_linear(const Context& ctx, View x, const ClippedLinear& layer) {
-  const View out = ops::linear(ctx, held(ctx, x, layer.input), layer.linear);
-  return held(ctx, out, layer.output, out);
 }
 
 // Half a residual step: x [T, D] is updated in place.

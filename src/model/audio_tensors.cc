@@ -11,12 +11,7 @@ class AudioList : public TensorList {
   explicit AudioList(const AudioConfig& audio) : TensorList("model."), audio_(audio) {}
 
   void clipped(const std::string& name, int64_t out, int64_t in, ClippedLinear& target) {
-    linear(name + ".linear", out, in, target.linear);
-    if (!audio_.use_clipped_linears) return;
-    scalar(name + ".input_min", target.input.low);
-    scalar(name + ".input_max", target.input.high);
-    scalar(name + ".output_min", target.output.low);
-    scalar(name + ".output_max", target.output.high);
+    TensorList::clipped(name, out, in, audio_.use_clipped_linears, target);
   }
 
   void feed_forward(const std::string& name, AudioFeedForward& target) {

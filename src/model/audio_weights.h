@@ -5,16 +5,9 @@
 #include <array>
 #include <vector>
 
-#include "ops/audio_ops.h"
+#include "model/clipped_linear.h"
 
 namespace gemma4::model {
-
-// A linear layer whose input and output are held between bounds.
-struct ClippedLinear {
-  ops::Linear linear;
-  ops::Bounds input;
-  ops::Bounds output;
-};
 
 struct AudioFeedForward {
   ops::Norm pre_layer_norm;   // [D]

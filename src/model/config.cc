@@ -313,8 +313,14 @@ Result<Config> parse_config(std::string_view json) {
   G4_RETURN_IF_ERROR(fields.status());
   if (config.text_only) return config;
 
-  for (const char* key : {"image_token_id", "audio_token_id", "video_token_id"})
-    for (const int32_t id : fields.token_ids(key)) config.placeholder_token_ids.push_back(id);
+  MediaTokenIds& media = config.media_token_ids;
+  for (auto [key, target] :
+       {std::pair("image_token_id", &media.image), std::pair("audio_token_id", &media.audio),
+        std::pair("video_token_id", &media.video)})
+    for (const int32_t id : fields.token_ids(key)) {
+      config.placeholder_token_ids.push_back(id);
+      *target = id;
+    }
   if (auto vision = fields.object("vision_config")) {
     config.vision = parse_vision(*vision);
     fields.take_error_of(*vision);

@@ -90,6 +90,13 @@ struct AudioConfig {
   int64_t audio_embed_dim = 640;  // unified only: samples of a token
 };
 
+// Ids of the placeholders that stand where soft tokens go; -1 where the vocabulary has none.
+struct MediaTokenIds {
+  int32_t image = -1;
+  int32_t audio = -1;
+  int32_t video = -1;
+};
+
 struct Config {
   std::string model_type;  // "gemma4", "gemma4_unified", "gemma4_text", …
   bool text_only = false;  // a Gemma4ForCausalLM checkpoint
@@ -97,6 +104,7 @@ struct Config {
   std::optional<VisionConfig> vision;
   std::optional<AudioConfig> audio;
   std::vector<int32_t> placeholder_token_ids;  // image, audio, video: embedded as the pad row
+  MediaTokenIds media_token_ids;               // the same by kind
   std::vector<int32_t> eos_token_ids;
 };
 

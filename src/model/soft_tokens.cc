@@ -7,6 +7,66 @@
 
 namespace gemma4::model {
 
+namespace {
+
+int32_t placeholder_of(const MediaTokenIds& ids, MediaKind kind) {
+  switch (kind) {
+    case MediaKind::kImage:
+      return ids.image;
+    case MediaKind::kVideo:
+      return ids.video;
+    case MediaKind::kAudio:
+      return ids.audio;
+  }
+  return -1;
+}
+
+const char* name_of(MediaKind kind) {
+  switch (kind) {
+    case MediaKind::kImage:
+      return "picture";
+    case MediaKind::kVideo:
+      return "video frame";
+    case MediaKind::kAudio:
+      return "sound";
+  }
+  return "?";
+}
+
+Error misplaced(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
+
+}  // namespace
+
+Result<std::vector<SoftSpan>> place_media(const MediaTokenIds& ids, std::span<const int32_t> prompt,
+                                          std::span<const MediaItem> items) {
+  std::vector<SoftSpan> spans;
+  for (const MediaKind kind : {MediaKind::kImage, MediaKind::kVideo, MediaKind::kAudio}) {
+    const int32_t placeholder = placeholder_of(ids, kind);
+    size_t position = 0;
+    const auto skip_other = [&] {
+      while (position < prompt.size() && (placeholder < 0 || prompt[position] != placeholder))
+        ++position;
+    };
+    for (const MediaItem& item : items) {
+      if (item.kind != kind) continue;
+      skip_other();
+      spans.push_back({static_cast<int64_t>(position), item.tokens, kind});
+      const auto end = static_cast<size_t>(spans.back().end());
+      while (position < std::min(end, prompt.size()) && prompt[position] == placeholder) ++position;
+      if (position < end)
+        return misplaced(str_cat("the prompt has no place for the ", item.tokens->count(),
+                                 " soft tokens of a ", name_of(kind)));
+    }
+    skip_other();
+    if (position < prompt.size())
+      return misplaced(str_cat("the prompt has a placeholder at position ", position, " and no ",
+                               name_of(kind), " for it"));
+  }
+  std::sort(spans.begin(), spans.end(),
+            [](const SoftSpan& a, const SoftSpan& b) { return a.position < b.position; });
+  return spans;
+}
+
 std::vector<VisionBlock> vision_blocks(const TextConfig& text, std::span<const SoftSpan> spans) {
   std::vector<VisionBlock> blocks;
   if (!text.bidirectional_vision) return blocks;

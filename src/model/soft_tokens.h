@@ -38,6 +38,17 @@ struct VisionBlock {
   int64_t end = 0;
 };
 
+// Rows of one picture, frame or sound, not placed yet
+struct MediaItem {
+  MediaKind kind = MediaKind::kImage;
+  std::shared_ptr<const SoftTokens> tokens;
+};
+
+// The spans of a prompt whose placeholders stand for `items`: those of a kind in their order, each
+// one run of as many placeholders as it has rows. kInvalidArgument where they do not fit together.
+Result<std::vector<SoftSpan>> place_media(const MediaTokenIds& ids, std::span<const int32_t> prompt,
+                                          std::span<const MediaItem> items);
+
 // Of spans in order of position: each longest run of image and video rows; none for models that see
 // pictures causally.
 std::vector<VisionBlock> vision_blocks(const TextConfig& text, std::span<const SoftSpan> spans);

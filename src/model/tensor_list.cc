@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "model/audio_tensors.h"
 #include "model/tensor_list_builder.h"
+#include "model/vision_tensors.h"
 
 namespace gemma4::model {
 namespace {
@@ -59,62 +60,6 @@ void layer_tensors(List& list, const TextConfig& text, Layer& layer) {
   }
 }
 
-// A linear of a tower; with clips it has four scalars beside it.
-void tower_linear(List& list, const std::string& name, int64_t out, int64_t in, bool clipped) {
-  list.unbound(name + ".linear.weight", {out, in});
-  if (!clipped) return;
-  for (const char* clip : {".input_min", ".input_max", ".output_min", ".output_max"})
-    list.unbound(name + clip, {});
-}
-
-void vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden) {
-  const std::string tower = "model.vision_tower.";
-  const int64_t d = vision.hidden_size;
-  const int64_t f = vision.intermediate_size;
-  const int64_t heads = vision.num_attention_heads * vision.head_dim;
-  const bool clipped = vision.use_clipped_linears;
-  list.unbound(tower + "patch_embedder.input_proj.weight",
-               {d, 3 * vision.patch_size * vision.patch_size});
-  list.unbound(tower + "patch_embedder.position_embedding_table",
-               {2, vision.position_embedding_size, d});
-  for (int64_t i = 0; i < vision.num_hidden_layers; ++i) {
-    const std::string layer = str_cat(tower, "encoder.layers.", i, ".");
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm",
-                             "pre_feedforward_layernorm", "post_feedforward_layernorm"})
-      list.unbound(str_cat(layer, norm, ".weight"), {d});
-    for (const char* projection : {"q_proj", "k_proj", "v_proj"})
-      tower_linear(list, layer + "self_attn." + projection, heads, d, clipped);
-    tower_linear(list, layer + "self_attn.o_proj", d, heads, clipped);
-    list.unbound(layer + "self_attn.q_norm.weight", {vision.head_dim});
-    list.unbound(layer + "self_attn.k_norm.weight", {vision.head_dim});
-    tower_linear(list, layer + "mlp.gate_proj", f, d, clipped);
-    tower_linear(list, layer + "mlp.up_proj", f, d, clipped);
-    tower_linear(list, layer + "mlp.down_proj", d, f, clipped);
-  }
-  if (vision.standardize) {
-    list.unbound(tower + "std_bias", {d});
-    list.unbound(tower + "std_scale", {d});
-  }
-  list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
-}
-
-// The encoder-free layout of the 12B: pixels and samples are projected directly.
-void unified_vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden) {
-  const std::string name = "model.vision_embedder.";
-  const int64_t side = vision.patch_size * vision.pooling_kernel_size;
-  const int64_t pixels = 3 * side * side;
-  const int64_t d = vision.mm_embed_dim;
-  for (const char* leaf : {".weight", ".bias"}) {
-    list.unbound(name + "patch_ln1" + leaf, {pixels});
-    list.unbound(name + "patch_ln2" + leaf, {d});
-    list.unbound(name + "pos_norm" + leaf, {d});
-  }
-  list.unbound(name + "patch_dense.weight", {d, pixels});
-  list.unbound(name + "patch_dense.bias", {d});
-  list.unbound(name + "pos_embedding", {vision.mm_posemb_size, 2, d});
-  list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
-}
-
 // Other spellings of a published name, without "model.".
 std::vector<std::string> other_names(std::string_view published) {
   constexpr std::string_view kRoot = "model.", kEmbedder = "vision_embedder.";
@@ -159,20 +104,15 @@ std::vector<TensorEntry> text_tensors(const Config& config, const std::string& p
 }
 
 std::vector<TensorEntry> tower_tensors(const Config& config) {
-  List list("");
-  const int64_t text_hidden = config.text.hidden_size;
-  if (config.vision) {
-    if (config.vision->unified)
-      unified_vision_tensors(list, *config.vision, text_hidden);
-    else
-      vision_tensors(list, *config.vision, text_hidden);
-  }
-  std::vector<TensorEntry> tensors = list.take();
-  if (config.audio) {
-    AudioWeights weights;
-    for (TensorEntry& entry : audio_tensors(config, weights))
+  VisionWeights vision;
+  AudioWeights audio;
+  std::vector<TensorEntry> tensors;
+  const auto add = [&](std::vector<TensorEntry> entries) {
+    for (TensorEntry& entry : entries)
       tensors.push_back({std::move(entry.name), std::move(entry.shape), {}});
-  }
+  };
+  if (config.vision) add(vision_tensors(config, vision));
+  if (config.audio) add(audio_tensors(config, audio));
   return tensors;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/clipped_linear.h"
 #include "model/tensor_list.h"
 
 namespace gemma4::model {
@@ -30,8 +31,15 @@ class TensorList {
   void tensor(const std::string& name, std::vector<int64_t> shape, TensorTarget target) {
     add(name, std::move(shape), target);
   }
-  void unbound(const std::string& name, std::vector<int64_t> shape) {
-    add(name, std::move(shape), {});
+  // With its bounds, where the tower has such
+  void clipped(const std::string& name, int64_t out, int64_t in, bool has_bounds,
+               ClippedLinear& target) {
+    linear(name + ".linear", out, in, target.linear);
+    if (!has_bounds) return;
+    scalar(name + ".input_min", target.input.low);
+    scalar(name + ".input_max", target.input.high);
+    scalar(name + ".output_min", target.output.low);
+    scalar(name + ".output_max", target.output.high);
   }
 
   std::vector<TensorEntry> take() { return std::move(entries_); }

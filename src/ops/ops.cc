@@ -155,15 +155,14 @@ void apply_rope(const Context& ctx, View x, const Rope& rope) {
           .half = rope.cos.shape[1]});
 }
 
-// k and v [T, Hkv, Dh]
+}  // namespace
+
 void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
               std::span<const int32_t> slots) {
   LAUNCH(
       store_kv, StoreKvArgs,
       {.cache = cache, .k = k.f32(), .v = v.f32(), .slots = slots.data(), .tokens = count(slots)});
 }
-
-}  // namespace
 
 View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,

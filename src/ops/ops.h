@@ -77,6 +77,9 @@ Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
 View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
                    std::span<const int32_t> slots);
+// k and v [T, Hkv, Dh], each row into its slot
+void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
+              std::span<const int32_t> slots);
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
                const KeyRange& keys);  // [T, Hq, Dh]
 // a + b, like a; written over `target` if there is one, which may be either

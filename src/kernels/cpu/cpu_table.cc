@@ -22,6 +22,7 @@
 #include "kernels/cpu/extensions-inl.h"
 #include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
+#include "kernels/cpu/vision-inl.h"
 #include "kernels/registry.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -52,6 +53,9 @@ Table table_with(const char* name) {
   table.silu = silu;
   table.light_conv = light_conv;
   table.local_attention = local_attention;
+  table.rope_axes = rope_axes;
+  table.pool = pool;
+  table.layer_norm = layer_norm;
   // A launch costs next to nothing here: these are composed of the entries above.
   table.linear_group = nullptr;
   table.gated_linear = nullptr;

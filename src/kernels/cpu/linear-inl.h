@@ -62,40 +62,6 @@ struct F16Weights {
   static constexpr DType kType = DType::kF16;
 };
 
-#if HWY_TARGET == HWY_SCALAR
-HWY_INLINE void store_sums(FloatVec a, FloatVec b, FloatVec c, FloatVec e,
-                           float* HWY_RESTRICT out) {
-  const FloatVec sums[] = {a, b, c, e};
-  for (const FloatVec sum : sums) *out++ = hn::GetLane(sum);
-}
-#else
-// The blocks of four lanes added up: halves until one is left
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE auto sum_of_blocks(D d, V v) {
-  if constexpr (hn::MaxLanes(D()) > 4) {
-    const hn::Half<D> half;
-    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
-  } else {
-    return v;
-  }
-}
-
-// The sums of the lanes of four vectors, stored side by side. Lanes of a block of four are added as
-// (0 + 2) + (1 + 3), blocks by halves: one order for every tile that a row may be in.
-HWY_INLINE void store_sums(FloatVec a, FloatVec b, FloatVec c, FloatVec e,
-                           float* HWY_RESTRICT out) {
-  const FloatTag d;
-  const hn::Repartition<uint64_t, FloatTag> pairs;
-  const hn::CappedTag<float, 4> block;
-  const FloatVec ab = hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
-  const FloatVec ce = hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e));
-  const auto low = hn::BitCast(pairs, ab), high = hn::BitCast(pairs, ce);
-  const FloatVec sums = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
-                                hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
-  hn::StoreU(sum_of_blocks(d, sums), block, out);
-}
-#endif
-
 // out[t · out_stride + n] = x[t] · w[n] for a tile of kTokens x kRows.
 template <class Weights, int kTokens, int kRows>
 HWY_INLINE void dot_tile(const float* HWY_RESTRICT x, int64_t x_stride,
@@ -130,18 +96,9 @@ HWY_INLINE void dot_tile(const float* HWY_RESTRICT x, int64_t x_stride,
         sum[t][n] = hn::MulAdd(value, hn::Load(d, padded_w[n]), sum[t][n]);
     }
   }
-  for (int t = 0; t < kTokens; ++t) {
-    if constexpr (kRows % 4 == 0) {
-      for (int n = 0; n < kRows; n += 4)
-        store_sums(sum[t][n], sum[t][n + 1], sum[t][n + 2], sum[t][n + 3],
-                   out + t * out_stride + n);
-    } else {
-      static_assert(kRows == 1);
-      float same[4];
-      store_sums(sum[t][0], sum[t][0], sum[t][0], sum[t][0], same);
-      out[t * out_stride] = same[0];
-    }
-  }
+  for (int t = 0; t < kTokens; ++t)
+    for (int n = 0; n < kRows; ++n)
+      out[t * out_stride + n] = hn::GetLane(hn::SumOfLanes(d, sum[t][n]));
 }
 
 // All rows [0, rows) for one group of kTokens tokens.

@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/ci}
 cache=build/cache/clips
-packages='forensics-samples-files renpy-demo asterisk-core-sounds-en-g722 alsa-utils codec2-examples'
+packages='forensics-samples-files renpy-demo asterisk-core-sounds-en-g722 alsa-utils codec2-examples opencv-doc'
 
 mkdir -p $cache/packages $cache/clips
 for package in $packages; do

@@ -184,24 +184,23 @@ Status AvInput::decode(const AVStream& stream,
   if (packet == nullptr || frame == nullptr)
     return Error{ErrorCode::kResourceExhausted, "there is no memory to decode it"};
   int failures = 0;  // in a row
+  const auto count_failure = [&] {
+    ++failures;
+    ++(has_frame_ ? damaged_packets_ : early_failures_);
+  };
   for (bool more = true; more;) {
     more = next_packet(*packet) && failures < kMostFailures;
     G4_RETURN_IF_ERROR(check_time());
     const int sent = avcodec_send_packet(decoder.get(), more ? packet.get() : nullptr);
-    if (sent < 0 && more) {
-      ++damaged_packets_;
-      ++failures;
-    }
+    if (sent < 0 && more) count_failure();
     for (int received = 0; received >= 0;) {
       received = avcodec_receive_frame(decoder.get(), frame.get());
       if (received < 0) {
-        if (received != AVERROR(EAGAIN) && received != AVERROR_EOF) {
-          ++damaged_packets_;
-          ++failures;
-        }
+        if (received != AVERROR(EAGAIN) && received != AVERROR_EOF) count_failure();
         break;
       }
       failures = 0;
+      has_frame_ = true;
       G4_RETURN_IF_ERROR(check_time());
       G4_ASSIGN_OR_RETURN(const bool wants_more, consume(*frame));
       av_frame_unref(frame.get());

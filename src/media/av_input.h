@@ -52,7 +52,9 @@ class AvInput {
 
   // kResourceExhausted when the time is over.
   Status check_time() const;
-  bool is_damaged() const { return damaged_packets_ > 0; }
+  // Whether packets could not be decoded. Those before the first frame, which may be headers that
+  // the decoder has already, count only where no frame comes at all.
+  bool is_damaged() const { return damaged_packets_ > 0 || (!has_frame_ && early_failures_ > 0); }
 
  private:
   AvInput() = default;
@@ -68,6 +70,8 @@ class AvInput {
   AVFormatContext* format_ = nullptr;
   int selected_ = -1;
   std::optional<int64_t> jump_;
+  bool has_frame_ = false;
+  int64_t early_failures_ = 0;
   int64_t damaged_packets_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "apps/option_checks.h"
 #include "apps/options.h"
 #include "apps/verify_audio.h"
+#include "apps/verify_image.h"
 #include "apps/verify_text.h"
 #include "base/strings.h"
 #include "chat/verify_cases.h"
@@ -32,6 +33,7 @@ struct Arguments {
   std::string chat_cases;
   std::string tool_cases;
   std::string sounds;                            // golden features to check instead
+  std::string pictures;                          // golden sizes and pixels to check instead
   DeviceArguments device{.activations = "f32"};  // this command is about exactness
   std::string kv_type = "f32";
   std::string quantize;
@@ -41,6 +43,8 @@ struct Arguments {
 
 std::string verdict(const KeyResult& result) {
   if (!result.computed) return "not computed: " + result.problem;
+  if (result.passed() && result.ties > 0)
+    return str_cat("ok but for ", result.ties, result.ties == 1 ? " tie" : " ties");
   return result.passed() ? "ok" : "FAILED";
 }
 
@@ -67,6 +71,7 @@ void print_json(const std::vector<KeyResult>& results) {
                                     {"computed", result.computed},
                                     {"passed", result.passed()}};
     if (result.computed) entry["relative_error"] = result.relative_error;
+    if (result.ties > 0) entry["ties"] = result.ties;
     if (!result.problem.empty()) entry["problem"] = result.problem;
     keys.push_back(entry);
   }
@@ -107,12 +112,13 @@ Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
   if (const std::string& note = loaded.projector().note; !note.empty())
     std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
-  if (options.sounds.empty()) {
-    // The goldens of a model stand beside the sounds that they were made with.
+  // The goldens of a model stand beside the sounds and pictures that they were made with.
+  const auto beside = [&](const char* folder) {
     std::error_code ignored;
-    options.sounds =
-        (std::filesystem::absolute(golden_path, ignored).parent_path() / ".." / "audio").string();
-  }
+    return (std::filesystem::absolute(golden_path, ignored).parent_path() / ".." / folder).string();
+  };
+  if (options.sounds.empty()) options.sounds = beside("audio");
+  if (options.pictures.empty()) options.pictures = beside("image");
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
   G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, options));
   return report(results, arguments.json);
@@ -167,10 +173,16 @@ Result<bool> verify_sounds(const Arguments& arguments) {
   return report(results, arguments.json);
 }
 
+Result<bool> verify_images(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::vector<KeyResult> results, verify_pictures(arguments.pictures));
+  return report(results, arguments.json);
+}
+
 int run(const Arguments& arguments) {
   const bool has_cases = !arguments.chat_cases.empty() || !arguments.tool_cases.empty();
   const Result<bool> result = has_cases                     ? verify_cases(arguments)
                               : !arguments.sounds.empty()   ? verify_sounds(arguments)
+                              : !arguments.pictures.empty() ? verify_images(arguments)
                               : arguments.tokenizer.empty() ? verify_model(arguments)
                                                             : verify_tokenizer(arguments);
   if (!result.ok()) return fail(result.error());
@@ -218,6 +230,15 @@ Command add_verify(CLI::App& app) {
       ->excludes(chat_cases)
       ->excludes(tool_cases)
       ->excludes(tokenizer);
+  command
+      ->add_option("--images", arguments->pictures,
+                   "Check sizes and pixels of pictures instead, against this golden folder")
+      ->excludes(chat_cases)
+      ->excludes(tool_cases)
+      ->excludes(tokenizer);
+  command->add_option("--inputs", arguments->options.pictures,
+                      "Folder of the pictures behind the image keys (default: image beside the "
+                      "golden file's folder)");
   command->add_option("--sounds", arguments->options.sounds,
                       "Folder of the sounds behind the audio keys (default: audio beside the "
                       "golden file's folder)");

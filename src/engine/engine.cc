@@ -134,9 +134,15 @@ Status Engine::check(const Request& request) const {
         "the prompt has ", prompt_tokens, " tokens, the context holds ", options_.context_tokens,
         " for prompt and answer together; shorten it or use a larger context (this model: up to ",
         model_->config().text.max_position_embeddings, ")"));
-  G4_RETURN_IF_ERROR(model::check_spans(model_->config(), request.prompt, request.media,
-                                        options_.chunk_tokens - options_.max_sequences + 1));
+  G4_RETURN_IF_ERROR(model::check_spans(model_->config(), request.prompt, request.media));
+  G4_RETURN_IF_ERROR(
+      model::check_blocks(blocks_of(request), options_.chunk_tokens - options_.max_sequences + 1));
   return validate(request.sampling, vocab_size);
+}
+
+std::vector<model::VisionBlock> Engine::blocks_of(const Request& request) const {
+  if (options_.causal_pictures) return {};
+  return model::vision_blocks(model_->config().text, request.media);
 }
 
 Result<SequenceId> Engine::submit(Request request) {
@@ -149,7 +155,7 @@ Result<SequenceId> Engine::submit(Request request) {
   Sequence sequence;
   sequence.id = next_id_++;
   sequence.tokens = request.prompt;
-  sequence.blocks = model::vision_blocks(model_->config().text, request.media);
+  sequence.blocks = blocks_of(request);
   // The last token generated is never fed back, so it needs no place in the cache.
   sequence.promised = model::KvCache::blocks_needed(
       model_->config().text, prompt_tokens + request.max_tokens - 1, options_.chunk_tokens);

@@ -45,6 +45,9 @@ struct EngineOptions {
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
   bool prompt_shortcut = true;  // exact; off only for tests
+  // Pictures are seen causally even by models made to see them as a whole. Of the 12B, the
+  // reference generates so with one of its caches.
+  bool causal_pictures = false;
 };
 
 struct Request {
@@ -106,6 +109,7 @@ class Engine {
   const model::Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }
   const kernels::Device& device() const { return *device_; }
+  const std::shared_ptr<kernels::Device>& shared_device() const { return device_; }
 
  private:
   struct Sequence {
@@ -136,6 +140,7 @@ class Engine {
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
   static std::optional<FinishReason> finish_reason(const Sequence& sequence);
+  std::vector<model::VisionBlock> blocks_of(const Request& request) const;
 
   std::shared_ptr<const model::Model> model_;
   EngineOptions options_;

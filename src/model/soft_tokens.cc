@@ -94,7 +94,7 @@ bool same_rows(const SoftTokens& a, const SoftTokens& b) {
 }
 
 Status check_spans(const Config& config, std::span<const int32_t> prompt,
-                   std::span<const SoftSpan> spans, int64_t step_tokens) {
+                   std::span<const SoftSpan> spans) {
   const auto invalid = [](std::string message) {
     return Error{ErrorCode::kInvalidArgument, std::move(message)};
   };
@@ -117,11 +117,15 @@ Status check_spans(const Config& config, std::span<const int32_t> prompt,
     }
     free_from = span.end();
   }
-  for (const VisionBlock& block : vision_blocks(config.text, spans))
+  return {};
+}
+
+Status check_blocks(std::span<const VisionBlock> blocks, int64_t step_tokens) {
+  for (const VisionBlock& block : blocks)
     if (block.end - block.begin > step_tokens)
-      return invalid(str_cat("a picture of ", block.end - block.begin,
-                             " soft tokens must be in one step, which here has room for ",
-                             step_tokens, "; use fewer soft tokens or longer steps"));
+      return misplaced(str_cat("a picture of ", block.end - block.begin,
+                               " soft tokens must be in one step, which here has room for ",
+                               step_tokens, "; use fewer soft tokens or longer steps"));
   return {};
 }
 

@@ -60,10 +60,11 @@ const VisionBlock* block_at(std::span<const VisionBlock> blocks, int64_t positio
 bool same_rows(const SoftTokens& a, const SoftTokens& b);
 
 // What is wrong with `spans` for a prompt of these ids: kInvalidArgument for spans that are empty,
-// as wide as another model, out of order, outside of the prompt or not on placeholders, and for a
-// block longer than `step_tokens`.
+// as wide as another model, out of order, outside of the prompt or not on placeholders.
 Status check_spans(const Config& config, std::span<const int32_t> prompt,
-                   std::span<const SoftSpan> spans, int64_t step_tokens);
+                   std::span<const SoftSpan> spans);
+// kInvalidArgument for a block longer than `step_tokens`.
+Status check_blocks(std::span<const VisionBlock> blocks, int64_t step_tokens);
 
 // Of `length` positions where the ids of two prompts agree, those where their media agree too. No
 // block is cut, since keys inside of one depend on all of it; `blocks` are those of `next`.

@@ -31,6 +31,7 @@ namespace {
 constexpr const char* kHelp =
     "/think [on|off]   think before answering, or not (alone: the other of the two)\n"
     "/system TEXT      set the system text (without TEXT: remove it)\n"
+    "/image FILE       show a picture with the next message\n"
     "/new              start a new conversation\n"
     "/save FILE        save the conversation as JSON\n"
     "/stats            speed and length of the last answer\n"
@@ -114,8 +115,8 @@ Status save(const Conversation& conversation, const std::string& path) {
 
 class Chat {
  public:
-  Chat(Conversation& conversation, const ToolLoopArguments& tool_loop)
-      : conversation_(conversation), tool_loop_(tool_loop) {}
+  Chat(Conversation& conversation, const ToolLoopArguments& tool_loop, int64_t image_budget)
+      : conversation_(conversation), tool_loop_(tool_loop), image_budget_(image_budget) {}
 
   // Until the user leaves, a signal ends the program, or nobody reads the answers any more.
   void run() {
@@ -228,12 +229,30 @@ class Chat {
           static_cast<long long>(last_->prompt_tokens),
           static_cast<long long>(last_->reused_tokens), last_->prompt_seconds,
           static_cast<long long>(last_->completion_tokens), last_->tokens_per_second());
-    } else if (name == "/image" || name == "/audio" || name == "/video") {
+    } else if (name == "/image") {
+      attach(rest);
+    } else if (name == "/audio" || name == "/video") {
       std::printf("%s: this version reads text only\n\n", name.c_str());
     } else {
       std::printf("unknown command %s; /help lists them\n\n", name.c_str());
     }
     return true;
+  }
+
+  void attach(const std::string& file) {
+    if (file.empty()) {
+      std::printf("/image needs a file\n\n");
+      return;
+    }
+    const Result<PreparedMedia> picture = conversation_.attach_image(file, image_budget_);
+    if (!picture.ok()) {
+      fail(picture.error());
+      std::fputs("\n", stderr);
+      return;
+    }
+    std::printf("%s; it goes with your next message\n", picture.value().summary.c_str());
+    if (!picture.value().note.empty()) std::printf("(%s)\n", picture.value().note.c_str());
+    std::printf("\n");
   }
 
   void think(const std::string& choice) {
@@ -247,6 +266,7 @@ class Chat {
 
   Conversation& conversation_;
   const ToolLoopArguments& tool_loop_;
+  const int64_t image_budget_;
   std::vector<std::string> results_;  // typed so far, of the open calls
   std::optional<AnswerStats> last_;
 };
@@ -273,7 +293,7 @@ Status run(const Arguments& all) {
                  human_bytes(engine.memory_plan().weights_bytes).c_str(),
                  human_bytes(engine.memory_plan().kv_bytes).c_str(),
                  human_bytes(engine.memory_plan().workspace_bytes).c_str());
-  Chat(*conversation, all.tool_loop).run();
+  Chat(*conversation, all.tool_loop, arguments.image_budget).run();
   return {};
 }
 
@@ -286,6 +306,7 @@ Command add_chat(CLI::App& app) {
   add_model_argument(*command, conversation.model);
   add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
+  add_image_tokens_argument(*command, conversation.image_budget);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);

@@ -1,5 +1,6 @@
 #include "apps/conversation.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <limits>
@@ -60,8 +61,13 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   for (const std::string& note : {model.template_note, model.model->projector().note})
     if (!note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
-  G4_ASSIGN_OR_RETURN(const engine::EngineOptions options,
+  G4_ASSIGN_OR_RETURN(engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));
+  // A picture that is seen as a whole must be in one step.
+  if (model.model->config().vision && model.model->config().text.bidirectional_vision)
+    options.chunk_tokens =
+        std::max(options.chunk_tokens,
+                 arguments.image_budget > 0 ? arguments.image_budget : media::kImageBudgets.back());
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
@@ -88,7 +94,8 @@ Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> en
                                            : engine_->options().context_tokens),
       stop_strings_(arguments.stop),
       markers_(std::move(markers)),
-      form_(std::move(form)) {}
+      form_(std::move(form)),
+      media_reader_(model_.model, model_.tokenizer, engine_->shared_device()) {}
 
 std::string_view finish_reason(const Answer& answer) {
   if (answer.finish == engine::FinishReason::kStop && !answer.message.tool_calls.empty())
@@ -106,13 +113,34 @@ void Conversation::set_system(std::string text) {
 void Conversation::clear() {
   const bool has_system = !messages_.empty() && messages_.front().role == "system";
   messages_.resize(has_system ? 1 : 0);
+  media_.clear();
+  attached_.clear();
+}
+
+Result<PreparedMedia> Conversation::attach_image(const std::string& source, int64_t budget) {
+  G4_ASSIGN_OR_RETURN(PreparedMedia picture, media_reader_.image(source, budget));
+  attached_.push_back(picture);
+  return picture;
 }
 
 Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink,
                                  const StopQuestion& stop) {
   std::vector<chat::Message> messages = messages_;
-  messages.push_back({.role = "user", .content = text});
-  return respond(std::move(messages), sink, stop);
+  if (attached_.empty()) {
+    messages.push_back({.role = "user", .content = text});
+    return respond(std::move(messages), media_, sink, stop);
+  }
+  std::vector<chat::ContentPart> parts;
+  std::vector<PreparedMedia> media = media_;
+  for (const PreparedMedia& attached : attached_) {
+    parts.push_back(attached.part);
+    media.push_back(attached);
+  }
+  parts.push_back({.text = text});
+  messages.push_back({.role = "user", .content = std::move(parts)});
+  Result<Answer> answer = respond(std::move(messages), std::move(media), sink, stop);
+  if (answer.ok()) attached_.clear();
+  return answer;
 }
 
 Result<Answer> Conversation::answer_calls(const std::vector<std::string>& results,
@@ -120,7 +148,7 @@ Result<Answer> Conversation::answer_calls(const std::vector<std::string>& result
   G4_CHECK_EQ(results.size(), open_calls().size());
   std::vector<chat::Message> messages = messages_;
   add_results(open_calls(), results, "", messages);
-  return respond(std::move(messages), sink, stop);
+  return respond(std::move(messages), media_, sink, stop);
 }
 
 const std::vector<chat::ToolCall>& Conversation::open_calls() const {
@@ -133,7 +161,26 @@ void Conversation::close_calls(const std::vector<std::string>& results, const st
   add_results(calls, results, rest, messages_);
 }
 
-Result<Answer> Conversation::respond(std::vector<chat::Message> messages, const AnswerSink& sink,
+Result<Conversation::Prompt> Conversation::encode(std::vector<chat::PromptPart> parts,
+                                                  const std::vector<PreparedMedia>& media) const {
+  std::vector<chat::MediaText> texts;
+  std::vector<model::MediaItem> items;
+  for (const PreparedMedia& prepared : media) {
+    texts.push_back(prepared.text);
+    G4_ASSIGN_OR_RETURN(const std::vector<model::MediaItem> encoded, prepared.encode());
+    items.insert(items.end(), encoded.begin(), encoded.end());
+  }
+  G4_ASSIGN_OR_RETURN(parts, chat::expand_media(std::move(parts), texts));
+  Prompt prompt{.ids = chat::encode(*model_.tokenizer, parts)};
+  if (!items.empty()) {
+    G4_ASSIGN_OR_RETURN(prompt.media, model::place_media(model_.model->config().media_token_ids,
+                                                         prompt.ids, items));
+  }
+  return prompt;
+}
+
+Result<Answer> Conversation::respond(std::vector<chat::Message> messages,
+                                     std::vector<PreparedMedia> media, const AnswerSink& sink,
                                      const StopQuestion& stop) {
   const chat::RenderOptions options{
       .enable_thinking = thinking_,
@@ -150,11 +197,13 @@ Result<Answer> Conversation::respond(std::vector<chat::Message> messages, const 
       .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
       .tools = form_.tools()};
   AnswerReader reader(model_, markers_, Reading::kChat, std::move(reading), stop_strings_, sink);
-  G4_ASSIGN_OR_RETURN(Answer answer, generate(chat::encode(*model_.tokenizer, prompt),
-                                              form_.constraint(start), reader, stop));
+  G4_ASSIGN_OR_RETURN(Prompt encoded, encode(prompt, media));
+  G4_ASSIGN_OR_RETURN(Answer answer,
+                      generate(std::move(encoded), form_.constraint(start), reader, stop));
   for (chat::ToolCall& call : answer.message.tool_calls) call.id = str_cat("call_", ++num_calls_);
   messages.push_back(answer.message);
   messages_ = std::move(messages);
+  media_ = std::move(media);
   return answer;
 }
 
@@ -165,16 +214,16 @@ Result<Answer> Conversation::complete(const std::string& prompt, const AnswerSin
   if (ids.empty() || ids.front() != bos)
     ids.insert(ids.begin(), bos);  // a prompt starts with it exactly once
   AnswerReader reader(model_, markers_, Reading::kRaw, {}, stop_strings_, sink);
-  return generate(std::move(ids), form_.raw_constraint(), reader, stop);
+  return generate({std::move(ids)}, form_.raw_constraint(), reader, stop);
 }
 
-Result<Answer> Conversation::generate(std::vector<int32_t> prompt,
-                                      std::shared_ptr<TokenConstraint> constraint,
+Result<Answer> Conversation::generate(Prompt prompt, std::shared_ptr<TokenConstraint> constraint,
                                       AnswerReader& reader, const StopQuestion& stop) {
   if (!fixed_seed_) sampling_.seed = std::random_device()();
   Answer answer;
-  answer.stats.prompt_tokens = static_cast<int64_t>(prompt.size());
-  engine::Request request{.prompt = std::move(prompt),
+  answer.stats.prompt_tokens = static_cast<int64_t>(prompt.ids.size());
+  engine::Request request{.prompt = std::move(prompt.ids),
+                          .media = std::move(prompt.media),
                           .max_tokens = max_tokens_,
                           .sampling = sampling_,
                           .stop_token_ids = model_.stop_token_ids,

@@ -11,6 +11,7 @@
 
 #include "apps/answer_form.h"
 #include "apps/answer_reader.h"
+#include "apps/media_reader.h"
 #include "apps/model_source.h"
 #include "apps/options.h"
 #include "base/result.h"
@@ -50,9 +51,12 @@ class Conversation {
   // Loads the model and starts the engine.
   static Result<std::unique_ptr<Conversation>> create(ConversationArguments arguments);
 
+  // A picture for the next question, before its text and after those attached already. Errors:
+  // those of MediaReader::image.
+  Result<PreparedMedia> attach_image(const std::string& source, int64_t budget);
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped or broke off; after an error the history is as
-  // before.
+  // before, and what was attached still is.
   Result<Answer> ask(const std::string& text, const AnswerSink& sink, const StopQuestion& stop);
   // Gives the results of the last answer's calls, one for each in its order, and streams what the
   // model makes of them. History as with ask().
@@ -71,7 +75,7 @@ class Conversation {
   void set_system(std::string text);  // empty: none
   void set_thinking(bool on) { thinking_ = on; }
   bool thinking() const { return thinking_; }
-  void clear();  // forgets the turns, keeps the system text
+  void clear();  // forgets the turns and what was attached, keeps the system text
   const std::vector<chat::Message>& messages() const { return messages_; }
   const engine::Engine& engine() const { return *engine_; }
   const LoadedModel& model() const { return model_; }
@@ -82,9 +86,17 @@ class Conversation {
   Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
                engine::SamplingParams sampling, const SamplingArguments& arguments,
                chat::Markers markers, AnswerForm form);
-  Result<Answer> respond(std::vector<chat::Message> messages, const AnswerSink& sink,
-                         const StopQuestion& stop);
-  Result<Answer> generate(std::vector<int32_t> prompt, std::shared_ptr<TokenConstraint> constraint,
+  // `media` are those of all messages.
+  Result<Answer> respond(std::vector<chat::Message> messages, std::vector<PreparedMedia> media,
+                         const AnswerSink& sink, const StopQuestion& stop);
+  struct Prompt {
+    std::vector<int32_t> ids;
+    std::vector<model::SoftSpan> media = {};
+  };
+  // With the soft tokens of `media`, which are all media of the messages, in order.
+  Result<Prompt> encode(std::vector<chat::PromptPart> parts,
+                        const std::vector<PreparedMedia>& media) const;
+  Result<Answer> generate(Prompt prompt, std::shared_ptr<TokenConstraint> constraint,
                           AnswerReader& reader, const StopQuestion& stop);
 
   LoadedModel model_;
@@ -96,6 +108,9 @@ class Conversation {
   chat::Markers markers_;
   AnswerForm form_;
   std::vector<chat::Message> messages_;
+  MediaReader media_reader_;
+  std::vector<PreparedMedia> media_;     // of the messages
+  std::vector<PreparedMedia> attached_;  // to the next question
   bool thinking_ = false;
   int64_t num_calls_ = 0;                     // so far, for their ids
   std::optional<engine::SequenceId> cached_;  // the sequence that holds the turns before

@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "apps/media_reader.h"
 #include "apps/option_checks.h"
 #include "apps/weight_types.h"
 #include "base/check.h"
@@ -114,6 +115,20 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);
   return options;
+}
+
+void add_image_tokens_argument(CLI::App& command, int64_t& budget) {
+  const auto parse = [&budget](const std::string& text) {
+    const Result<int64_t> parsed = image_budget(text);
+    if (!parsed.ok()) throw CLI::ValidationError("--image-tokens", parsed.error().message);
+    budget = parsed.value();
+  };
+  command
+      .add_option_function<std::string>(
+          "--image-tokens", parse,
+          "Soft tokens of a picture: 70, 140, 280, 560, 1120, or auto for those that do not reduce "
+          "it")
+      ->default_str("280");
 }
 
 void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments) {

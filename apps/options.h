@@ -71,12 +71,15 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 
+void add_image_tokens_argument(CLI::App& command, int64_t& budget);  // --image-tokens
+
 // Everything that a conversation is started with.
 struct ConversationArguments {
   std::string model;      // empty: the demo model
   std::string projector;  // empty: the one beside a GGUF model
   std::string system;     // empty: none
   bool think = false;
+  int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/boxes.h"
 #include "apps/commands.h"
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
@@ -18,6 +19,8 @@
 #include "base/strings.h"
 #include "chat/openai_messages.h"
 #include "json/json.h"
+#include "media/data_url.h"
+#include "media/image.h"
 
 namespace gemma4::apps {
 namespace {
@@ -26,6 +29,9 @@ struct Arguments {
   std::string prompt;
   bool raw = false;
   bool json = false;
+  std::vector<std::string> images;
+  bool boxes = false;
+  std::string boxes_image;
   ToolLoopArguments tool_loop;
   ConversationArguments conversation;
 };
@@ -136,9 +142,45 @@ class Printer final : public CallSink {
 Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
                         Conversation& conversation, Printer& printer, const StopQuestion& stop) {
   const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
+  for (const std::string& source : arguments.images) {
+    G4_ASSIGN_OR_RETURN(const PreparedMedia picture,
+                        conversation.attach_image(source, arguments.conversation.image_budget));
+    if (!picture.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", picture.note.c_str());
+  }
   if (arguments.raw) return conversation.complete(prompt, sink, stop);
   G4_ASSIGN_OR_RETURN(Answer answer, conversation.ask(prompt, sink, stop));
   return run_calls(conversation, std::move(answer), arguments.tool_loop, printer, sink, stop);
+}
+
+std::string content_of(const chat::Message& message) {
+  const auto* const text = std::get_if<std::string>(&message.content);
+  return text != nullptr ? *text : "";
+}
+
+// What the answer says about places in the picture, in its pixels; and that picture with frames.
+Status report_boxes(const Arguments& arguments, const Answer& answer) {
+  const std::string& source = arguments.images.front();
+  G4_ASSIGN_OR_RETURN(media::Image image, media::is_data_url(source)
+                                              ? media::image_from_data_url(source)
+                                              : media::read_image(source));
+  G4_ASSIGN_OR_RETURN(const std::vector<Box> boxes,
+                      parse_boxes(content_of(answer.message), {image.width, image.height}));
+  if (arguments.boxes) std::printf("%s\n", json::dump(to_json(boxes)).c_str());
+  if (arguments.boxes_image.empty()) return {};
+  draw_boxes(boxes, image);
+  return media::write_png(arguments.boxes_image, image);
+}
+
+bool wants_boxes(const Arguments& arguments) {
+  return arguments.boxes || !arguments.boxes_image.empty();
+}
+
+Status check_pictures(const Arguments& arguments) {
+  if (arguments.raw && !arguments.images.empty())
+    return Error{ErrorCode::kInvalidArgument, "--image needs the chat format; leave --raw out"};
+  if (wants_boxes(arguments) && arguments.images.size() != 1)
+    return Error{ErrorCode::kInvalidArgument, "--boxes needs one picture, given with --image"};
+  return {};
 }
 
 Status run(const Arguments& arguments) {
@@ -146,6 +188,7 @@ Status run(const Arguments& arguments) {
   if (!arguments.raw && prompt.find_first_not_of(" \t\r\n") == prompt.npos)
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty: it holds only white space"};
   G4_RETURN_IF_ERROR(check_tool_loop(arguments.tool_loop));
+  G4_RETURN_IF_ERROR(check_pictures(arguments));
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments.conversation));
 
   const InterruptGuard interrupt;
@@ -164,6 +207,7 @@ Status run(const Arguments& arguments) {
   } else {
     for (const chat::ToolCall& call : answer.message.tool_calls) printer.print_call(call);
   }
+  if (wants_boxes(arguments)) G4_RETURN_IF_ERROR(report_boxes(arguments, answer));
   if (std::fflush(stdout) != 0 || printer.failed())
     return Error{ErrorCode::kIo, "cannot write to standard output"};
   if (arguments.conversation.engine.verbose) print_stats(answer, *conversation);
@@ -185,6 +229,14 @@ Command add_run(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   add_model_argument(*command, arguments->conversation.model);
   add_projector_argument(*command, arguments->conversation.projector);
+  command->add_option("--image", arguments->images,
+                      "Picture (JPEG, PNG, WebP, GIF) before the prompt, a file or a data URL; "
+                      "several are allowed");
+  add_image_tokens_argument(*command, arguments->conversation.image_budget);
+  command->add_flag("--boxes", arguments->boxes,
+                    "Print the boxes that the answer names, in pixels of the picture, as JSON");
+  command->add_option("--boxes-image", arguments->boxes_image,
+                      "Write the picture with these boxes as a PNG file");
   command->add_option("-p,--prompt", arguments->prompt, "The prompt; - reads standard input")
       ->required();
   add_system_argument(*command, arguments->conversation.system);

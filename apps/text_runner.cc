@@ -23,7 +23,8 @@ TextRunner::TextRunner(std::shared_ptr<const model::Model> model,
 Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                               std::span<const int32_t> positions, int64_t chunk,
                                               const model::ForwardOptions& options,
-                                              ops::Probe* probe) const {
+                                              ops::Probe* probe,
+                                              std::span<const model::SoftSpan> media) const {
   const auto count = static_cast<int64_t>(ids.size());
   chunk = std::min(chunk, count);
   G4_ASSIGN_OR_RETURN(const auto stream,
@@ -33,7 +34,8 @@ Result<std::vector<float>> TextRunner::logits(std::span<const int32_t> ids,
                                           .logits = static_cast<int64_t>(positions.size()),
                                           .kv_type = kv_type_,
                                           .forward = options,
-                                          .probe = probe}));
+                                          .probe = probe,
+                                          .media = media}));
   std::vector<float> result;
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t tokens = std::min(chunk, count - begin);

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "kernels/device.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/text_forward.h"
 
 namespace gemma4::apps {
@@ -24,11 +25,13 @@ class TextRunner {
              DType kv_type = DType::kF32);
 
   // Feeds `ids` from position 0 in chunks of at most `chunk` tokens and returns the logits
-  // [positions, V] at `positions` (rising). Errors: those of the cache and the device.
+  // [positions, V] at `positions` (rising). Chunks must not end inside a block of `media`. Errors:
+  // those of the cache and the device.
   Result<std::vector<float>> logits(std::span<const int32_t> ids,
                                     std::span<const int32_t> positions, int64_t chunk,
                                     const model::ForwardOptions& options = {},
-                                    ops::Probe* probe = nullptr) const;
+                                    ops::Probe* probe = nullptr,
+                                    std::span<const model::SoftSpan> media = {}) const;
 
   const model::Model& model() const { return *model_; }
   const std::shared_ptr<const model::Model>& shared_model() const { return model_; }

@@ -38,7 +38,8 @@ TextStream::TextStream(std::shared_ptr<const model::Model> model,
       cache_(std::move(cache)),
       inputs_(std::move(inputs)),
       workspace_(std::move(workspace)),
-      arena_(workspace_.get(), workspace_bytes) {}
+      arena_(workspace_.get(), workspace_bytes),
+      blocks_(model::vision_blocks(model_->config().text, options.media)) {}
 
 void TextStream::restart() {
   cache_.release(sequence_);
@@ -52,7 +53,7 @@ Result<std::span<const float>> TextStream::feed(std::span<const int32_t> ids,
   G4_CHECK_LE(static_cast<int64_t>(wanted.size()), options_.logits);
   G4_CHECK(cache_.reserve(sequence_, count));
   model::Batch batch;
-  batch.add(*model_, sequence_, ids, wanted);
+  batch.add(*model_, sequence_, ids, wanted, {options_.media, blocks_});
   arena_.reset();
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),

@@ -15,6 +15,7 @@
 #include "kernels/device.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/step_inputs.h"
 #include "model/text_forward.h"
 
@@ -30,6 +31,7 @@ class TextStream {
     model::ForwardOptions forward = {};
     ops::Probe* probe = nullptr;
     ops::Tape* tape = nullptr;
+    std::span<const model::SoftSpan> media = {};  // of every sequence; must outlive the stream
   };
   // Errors: kResourceExhausted when the device has no such memory; those of KvCache::create.
   static Result<std::unique_ptr<TextStream>> create(std::shared_ptr<const model::Model> model,
@@ -59,6 +61,7 @@ class TextStream {
   model::InputBuffer inputs_;
   kernels::Device::Memory workspace_;
   Arena arena_;
+  std::vector<model::VisionBlock> blocks_;
   model::KvSequence sequence_;
   std::vector<float> copy_;  // logits of a device with memory of its own
 };

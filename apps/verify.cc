@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +11,8 @@
 #include "apps/model_source.h"
 #include "apps/option_checks.h"
 #include "apps/options.h"
+#include "apps/verify_audio.h"
+#include "apps/verify_image.h"
 #include "apps/verify_text.h"
 #include "base/strings.h"
 #include "chat/verify_cases.h"
@@ -29,6 +32,8 @@ struct Arguments {
   std::string cases;
   std::string chat_cases;
   std::string tool_cases;
+  std::string sounds;                            // golden features to check instead
+  std::string pictures;                          // golden sizes and pixels to check instead
   DeviceArguments device{.activations = "f32"};  // this command is about exactness
   std::string kv_type = "f32";
   std::string quantize;
@@ -38,6 +43,8 @@ struct Arguments {
 
 std::string verdict(const KeyResult& result) {
   if (!result.computed) return "not computed: " + result.problem;
+  if (result.passed() && result.ties > 0)
+    return str_cat("ok but for ", result.ties, result.ties == 1 ? " tie" : " ties");
   return result.passed() ? "ok" : "FAILED";
 }
 
@@ -64,10 +71,25 @@ void print_json(const std::vector<KeyResult>& results) {
                                     {"computed", result.computed},
                                     {"passed", result.passed()}};
     if (result.computed) entry["relative_error"] = result.relative_error;
+    if (result.ties > 0) entry["ties"] = result.ties;
     if (!result.problem.empty()) entry["problem"] = result.problem;
     keys.push_back(entry);
   }
   write_json({{"keys", keys}});
+}
+
+// Whether all keys passed.
+bool report(const std::vector<KeyResult>& results, bool as_json) {
+  int64_t passed = 0;
+  for (const KeyResult& result : results) passed += result.passed() ? 1 : 0;
+  if (as_json) {
+    print_json(results);
+  } else {
+    print_table(results);
+    std::printf("%lld of %zu keys agree with the reference\n", static_cast<long long>(passed),
+                results.size());
+  }
+  return passed == static_cast<int64_t>(results.size());
 }
 
 Result<bool> verify_model(const Arguments& arguments) {
@@ -90,18 +112,16 @@ Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
   if (const std::string& note = loaded.projector().note; !note.empty())
     std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
+  // The goldens of a model stand beside the sounds and pictures that they were made with.
+  const auto beside = [&](const char* folder) {
+    std::error_code ignored;
+    return (std::filesystem::absolute(golden_path, ignored).parent_path() / ".." / folder).string();
+  };
+  if (options.sounds.empty()) options.sounds = beside("audio");
+  if (options.pictures.empty()) options.pictures = beside("image");
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
   G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, options));
-  int64_t passed = 0;
-  for (const KeyResult& result : results) passed += result.passed() ? 1 : 0;
-  if (arguments.json) {
-    print_json(results);
-  } else {
-    print_table(results);
-    std::printf("%lld of %zu keys agree with the reference\n", static_cast<long long>(passed),
-                results.size());
-  }
-  return passed == static_cast<int64_t>(results.size());
+  return report(results, arguments.json);
 }
 
 Result<bool> verify_tokenizer(const Arguments& arguments) {
@@ -148,9 +168,21 @@ Result<bool> verify_cases(const Arguments& arguments) {
   return report.value().failures.empty();
 }
 
+Result<bool> verify_sounds(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::vector<KeyResult> results, verify_features(arguments.sounds));
+  return report(results, arguments.json);
+}
+
+Result<bool> verify_images(const Arguments& arguments) {
+  G4_ASSIGN_OR_RETURN(const std::vector<KeyResult> results, verify_pictures(arguments.pictures));
+  return report(results, arguments.json);
+}
+
 int run(const Arguments& arguments) {
   const bool has_cases = !arguments.chat_cases.empty() || !arguments.tool_cases.empty();
   const Result<bool> result = has_cases                     ? verify_cases(arguments)
+                              : !arguments.sounds.empty()   ? verify_sounds(arguments)
+                              : !arguments.pictures.empty() ? verify_images(arguments)
                               : arguments.tokenizer.empty() ? verify_model(arguments)
                                                             : verify_tokenizer(arguments);
   if (!result.ok()) return fail(result.error());
@@ -192,6 +224,24 @@ Command add_verify(CLI::App& app) {
       "Check the reading of answers and tool calls instead, against this file of outputs");
   chat_cases->excludes(tool_cases)->excludes(tokenizer);
   tool_cases->excludes(tokenizer);
+  command
+      ->add_option("--audio", arguments->sounds,
+                   "Check the features of sounds instead, against this golden folder")
+      ->excludes(chat_cases)
+      ->excludes(tool_cases)
+      ->excludes(tokenizer);
+  command
+      ->add_option("--images", arguments->pictures,
+                   "Check sizes and pixels of pictures instead, against this golden folder")
+      ->excludes(chat_cases)
+      ->excludes(tool_cases)
+      ->excludes(tokenizer);
+  command->add_option("--inputs", arguments->options.pictures,
+                      "Folder of the pictures behind the image keys (default: image beside the "
+                      "golden file's folder)");
+  command->add_option("--sounds", arguments->options.sounds,
+                      "Folder of the sounds behind the audio keys (default: audio beside the "
+                      "golden file's folder)");
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return run(*arguments); };
 }

@@ -1,8 +1,12 @@
-# gemma4_component(name DEPENDS a b EXTERNAL lib…): one folder = one static library `gemma4_<name>`,
-# plus `<name>_test` made of the folder's *_test.cc. Files are found by name; there is no list to keep.
+# gemma4_component(name DEPENDS a b EXTERNAL lib… EXCLUDE file…): one folder = one static library
+# `gemma4_<name>`, plus `<name>_test` made of the folder's *_test.cc. Files are found by name; there is no
+# list to keep, but files (without .cc) and their tests may be left out.
 function(gemma4_component name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;EXTERNAL" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;EXTERNAL;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
+  foreach(left_out ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX "/${left_out}(_test)?\\.cc$")
+  endforeach()
   if(NOT sources)
     return()
   endif()

@@ -13,7 +13,7 @@ base:
 json:    base
 io:      base
 text:    base io
-media:   base
+media:   base io
 quant:   base
 kernels: base quant
 ops:     base quant kernels/table.h kernels/device.h

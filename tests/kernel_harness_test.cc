@@ -356,7 +356,8 @@ TEST(KernelTables, EveryEntryOfEveryTableIsFilled) {
     EXPECT_TRUE(table.embed && table.combine_per_layer && table.rms_norm && table.linear &&
                 table.rope_table && table.rope && table.store_kv && table.attention &&
                 table.gated_gelu && table.add && table.scale && table.gather_rows &&
-                table.soft_cap && table.route && table.experts)
+                table.soft_cap && table.route && table.experts && table.subsample && table.clip &&
+                table.silu && table.light_conv && table.local_attention)
         << table.name;
   }
 }

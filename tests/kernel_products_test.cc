@@ -68,6 +68,26 @@ TEST_P(ProductKernels, LinearRowsDoNotDependOnTheirBatchMates) {
       }
 }
 
+// From some number on tokens share the work of making floats of a weight, a few rows at a time.
+TEST_P(ProductKernels, ManyTokensGetTheBitsOfEachAlone) {
+  Random random(23);
+  constexpr int64_t kTokens = 31, kRows = 37;
+  for (const DType dtype : kWeightTypes)
+    for (const int64_t cols : {17, 4099}) {
+      const Weight weight(random, dtype, kRows, cols, 1);
+      const std::vector<float> x = floats(random, kTokens * cols);
+      Output together(kTokens * kRows);
+      table().linear(queue(), {together.data(), x.data(), kTokens, weight.matrix()});
+      for (int64_t t = 0; t < kTokens; ++t) {
+        Output alone(kRows, 2);
+        table().linear(queue(), {alone.data(), x.data() + t * cols, 1, weight.matrix()});
+        expect_same_bits(alone.values(),
+                         together.values().subspan(static_cast<size_t>(t * kRows), kRows),
+                         std::string(name_of(dtype)) + " row " + std::to_string(t));
+      }
+    }
+}
+
 struct ExpertCase {
   int64_t tokens, top_k, experts, hidden, width;
 };

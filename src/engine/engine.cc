@@ -135,7 +135,15 @@ Status Engine::check(const Request& request) const {
         "the prompt has ", prompt_tokens, " tokens, the context holds ", options_.context_tokens,
         " for prompt and answer together; shorten it or use a larger context (this model: up to ",
         model_->config().text.max_position_embeddings, ")"));
+  G4_RETURN_IF_ERROR(model::check_spans(model_->config(), request.prompt, request.media));
+  G4_RETURN_IF_ERROR(
+      model::check_blocks(blocks_of(request), options_.chunk_tokens - options_.max_sequences + 1));
   return validate(request.sampling, vocab_size);
+}
+
+std::vector<model::VisionBlock> Engine::blocks_of(const Request& request) const {
+  if (options_.causal_pictures) return {};
+  return model::vision_blocks(model_->config().text, request.media);
 }
 
 Result<SequenceId> Engine::submit(Request request) {
@@ -148,6 +156,7 @@ Result<SequenceId> Engine::submit(Request request) {
   Sequence sequence;
   sequence.id = next_id_++;
   sequence.tokens = request.prompt;
+  sequence.blocks = blocks_of(request);
   // The last token generated is never fed back, so it needs no place in the cache.
   sequence.promised = model::KvCache::blocks_needed(
       model_->config().text, prompt_tokens + request.max_tokens - 1, options_.chunk_tokens);
@@ -169,7 +178,8 @@ void Engine::reuse_prefix(Sequence& sequence) {
   const auto [end, unused] =
       std::mismatch(old.tokens.begin(), old.tokens.begin() + static_cast<std::ptrdiff_t>(limit),
                     sequence.tokens.begin());
-  const int64_t common = end - old.tokens.begin();
+  const int64_t common = model::common_media(old.request.media, sequence.request.media,
+                                             sequence.blocks, end - old.tokens.begin());
   if (cache_.truncate(old.kv, common)) {
     sequence.kv = std::move(old.kv);
     old.kv = {};
@@ -339,8 +349,9 @@ std::vector<ops::RowRange> Engine::head_rows(std::span<const ScheduledSequence> 
 Result<StepLogits> Engine::forward(const model::Batch& batch,
                                    std::span<const ops::RowRange> head_rows) {
   const model::StepInputs inputs = inputs_.place(batch);
-  const bool only_generates =
-      batch.num_tokens() == batch.num_sequences() && batch.logit_rows.size() == batch.ids.size();
+  const bool only_generates = batch.num_tokens() == batch.num_sequences() &&
+                              batch.logit_rows.size() == batch.ids.size() &&
+                              batch.soft_runs.empty();
   const Outputs outputs = only_generates && device_->can_record() ? replay_forward(inputs)
                                                                   : run_forward(inputs, head_rows);
   if (!outputs.logits) return StepLogits();
@@ -353,7 +364,8 @@ Result<std::vector<Event>> Engine::step() {
   admit();
   std::vector<SequenceState> states;
   for (const Sequence& sequence : running_)
-    states.push_back({static_cast<int64_t>(sequence.tokens.size()) - sequence.kv.length});
+    states.push_back({static_cast<int64_t>(sequence.tokens.size()) - sequence.kv.length,
+                      sequence.kv.length, sequence.blocks});
   const std::vector<ScheduledSequence> scheduled = schedule_step(states, options_.chunk_tokens);
   if (scheduled.empty()) return events;
 
@@ -366,7 +378,8 @@ Result<std::vector<Event>> Engine::step() {
     batch.add(*model_, sequence.kv,
               tokens.subspan(static_cast<size_t>(sequence.kv.length),
                              static_cast<size_t>(entry.num_tokens)),
-              std::span(&last, entry.wants_logits ? 1 : 0));
+              std::span(&last, entry.wants_logits ? 1 : 0),
+              {sequence.request.media, sequence.blocks});
   }
   ask_constraints(scheduled);
   G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch, head_rows(scheduled)));

@@ -28,6 +28,7 @@
 #include "kernels/registry.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 #include "model/text_forward.h"
 
 namespace gemma4::engine {
@@ -37,18 +38,25 @@ using SequenceId = uint64_t;
 struct EngineOptions {
   int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
   int64_t max_sequences = 1;      // run at once
-  int64_t chunk_tokens = 512;     // most tokens of one step
-  DType kv_type = DType::kF32;    // of the cache; one of kernels::kKvTypes
+  // Most tokens of one step. Models that see pictures in both directions need steps that hold the
+  // largest one and a token of every other sequence.
+  int64_t chunk_tokens = 512;
+  DType kv_type = DType::kF32;  // of the cache; one of kernels::kKvTypes
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
   // Exact; off only for tests
   bool prompt_shortcut = true;
   bool head_over_candidates = true;  // no logits of ids that the constraints rule out
+  // Pictures are seen causally even by models made to see them as a whole. Of the 12B, the
+  // reference generates so with one of its caches.
+  bool causal_pictures = false;
 };
 
 struct Request {
   std::vector<int32_t> prompt;  // at least one token
-  int64_t max_tokens = 256;     // > 0; cut to what the context leaves
+  // Rows of pictures, films and sounds, in order of position; there the prompt has placeholders.
+  std::vector<model::SoftSpan> media = {};
+  int64_t max_tokens = 256;  // > 0; cut to what the context leaves
   SamplingParams sampling;
   std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
   bool keep = false;                    // keep the cache after the end, until release()
@@ -78,7 +86,8 @@ class Engine {
                                                 const EngineOptions& options);
 
   // Queues a request. kInvalidArgument: empty prompt, token ids outside the vocabulary, impossible
-  // sampling values, or a prompt that leaves no room in the context (says limit and request).
+  // sampling values, media that do not fit the prompt or are too long for a step, or a prompt that
+  // leaves no room in the context (says limit and request).
   Result<SequenceId> submit(Request request);
   // Its last event comes from the next step.
   void cancel(SequenceId id);
@@ -102,12 +111,14 @@ class Engine {
   const model::Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }
   const kernels::Device& device() const { return *device_; }
+  const std::shared_ptr<kernels::Device>& shared_device() const { return device_; }
 
  private:
   struct Sequence {
     SequenceId id = 0;
     Request request;
     std::vector<int32_t> tokens;  // prompt, then what was generated
+    std::vector<model::VisionBlock> blocks;
     model::KvSequence kv;
     model::KvCache::BlockCounts promised{};
     bool cancelled = false;
@@ -133,6 +144,7 @@ class Engine {
   void finish_cancelled(std::vector<Event>& events);
   void finish(size_t running_idx);
   static std::optional<FinishReason> finish_reason(const Sequence& sequence);
+  std::vector<model::VisionBlock> blocks_of(const Request& request) const;
 
   std::shared_ptr<const model::Model> model_;
   EngineOptions options_;

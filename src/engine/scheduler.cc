@@ -6,12 +6,24 @@
 
 namespace gemma4::engine {
 
+namespace {
+
+// `count` tokens, or those before the block that they would cut.
+int64_t whole_blocks(const SequenceState& sequence, int64_t count) {
+  const int64_t end = sequence.cached_tokens + count;
+  const model::VisionBlock* const cut = model::block_at(sequence.blocks, end);
+  return cut == nullptr || cut->begin == end ? count : cut->begin - sequence.cached_tokens;
+}
+
+}  // namespace
+
 std::vector<ScheduledSequence> schedule_step(std::span<const SequenceState> sequences,
                                              int64_t budget) {
   std::vector<ScheduledSequence> scheduled;
   const auto take = [&](size_t index, int64_t tokens) {
-    const int64_t pending = sequences[index].pending_tokens;
-    const int64_t count = std::min({pending, tokens, budget});
+    const SequenceState& sequence = sequences[index];
+    const int64_t pending = sequence.pending_tokens;
+    const int64_t count = whole_blocks(sequence, std::min({pending, tokens, budget}));
     if (count <= 0) return;
     scheduled.push_back({index, count, count == pending});
     budget -= count;

@@ -10,12 +10,15 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/soft_tokens.h"
 
 namespace gemma4::engine {
 
 struct SequenceState {
-  int64_t pending_tokens =
-      0;  // tokens not in the cache yet: the rest of the prompt, or 1 while generating
+  // Tokens not in the cache yet: the rest of the prompt, or 1 while generating.
+  int64_t pending_tokens = 0;
+  int64_t cached_tokens = 0;                        // before them
+  std::span<const model::VisionBlock> blocks = {};  // which must not be cut, in order
 };
 
 struct ScheduledSequence {
@@ -24,8 +27,9 @@ struct ScheduledSequence {
   bool wants_logits = false;  // these are its last pending tokens
 };
 
-// At most `budget` tokens in all. Sequences are given in order of arrival. If anything is pending
-// and budget > 0, something is scheduled.
+// At most `budget` tokens in all. Sequences are given in order of arrival. A chunk ends before a
+// block that would not fit as a whole. If anything is pending and budget > 0, something is
+// scheduled, as long as no block is longer than what is left beside the sequences that generate.
 std::vector<ScheduledSequence> schedule_step(std::span<const SequenceState> sequences,
                                              int64_t budget);
 

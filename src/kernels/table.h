@@ -219,6 +219,121 @@ inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t h
   return tokens * top_k * (2 * hidden + 3 * width);
 }
 
+// The audio tower (audio.md). T counts its rows in time, H its heads.
+
+// What a value is held between; by default nothing changes.
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+
+// One block of the front end: a 3×3 convolution of stride 2 over time and bands with zeros around,
+// LayerNorm over the channels, ReLU. In double brackets a row of the weight, columns in the order
+// time a, band b, channel c:
+// out[t, m, n] = relu(LN_n([[Σ_abc weight[n, (3a + b)·C + c] · x[2t - 1 + a, 2m - 1 + b, c]]]) ⊙
+// norm[n])
+struct SubsampleArgs {
+  float* out;      // [ceil(frames / 2), ceil(bands / 2), N]
+  const float* x;  // [frames, bands, C]
+  int64_t frames;
+  int64_t bands;
+  int64_t channels;   // C
+  Matrix weight;      // [N, 9·C], F32
+  const float* norm;  // [N]
+  float eps;
+};
+
+// out[t, j] = clip(x[t, j] + bias[j])
+struct ClipArgs {
+  float* out;         // [rows, cols]; may alias x
+  const float* x;     // [rows, cols]
+  const float* bias;  // [cols], or null for none
+  int64_t rows;
+  int64_t cols;
+  Bounds bounds;
+};
+
+// out = after(silu(before(x))), silu(x) = x · sigmoid(x)
+struct SiluArgs {
+  float* out;  // [n]; may alias x
+  const float* x;
+  int64_t n;
+  Bounds before;
+  Bounds after;
+};
+
+// The light convolution between its two linear layers: with [a, b] = before(x[t]) and g[t] = a ⊙
+// sigmoid(b), out[t] = after(silu(RMS(Σ_j kernel[:, j] ⊙ g[t - J + 1 + j]) ⊙ norm)), where g is
+// zero before the first row
+struct LightConvArgs {
+  float* out;           // [T, D]
+  const float* x;       // [T, 2·D]
+  const float* kernel;  // [J, D], oldest row first
+  const float* norm;    // [D]
+  int64_t tokens;       // T
+  int64_t width;        // D
+  int64_t taps;         // J
+  float eps;
+  Bounds before;
+  Bounds after;
+};
+
+// Attention with relative positions: row i sees the keys j in (i - W, i], with scores
+// cap · tanh((q' · k'_j + q' · relative[i - j]) / cap), q' = q[i] ⊙ q_scale, k'_j = k[j] · k_scale
+struct LocalAttentionArgs {
+  float* out;             // [T, H, Dh]
+  const float* q;         // [T, H, Dh]
+  const float* k;         // [T, H, Dh]
+  const float* v;         // [T, H, Dh]
+  const float* relative;  // [W, H, Dh]
+  const float* q_scale;   // [Dh]
+  float k_scale;
+  float cap;
+  int64_t tokens;    // T
+  int64_t heads;     // H
+  int64_t head_dim;  // Dh
+  int64_t window;    // W <= kMostLocalKeys
+};
+inline constexpr int64_t kMostLocalKeys = 64;
+
+// The vision tower (vision.md). N counts patches.
+
+// Rotate-half position embedding in several axes, in place: part a of each head turns by the angles
+// of axis a, its element i together with i + half
+struct RopeAxesArgs {
+  float* x;          // [N, heads, axes, 2 · half]
+  const float* cos;  // [axes, N, half]
+  const float* sin;  // [axes, N, half]
+  int64_t tokens;    // N
+  int64_t heads;
+  int64_t axes;
+  int64_t half;
+};
+
+// Means of squares of patches: out[c] = (mean(x of square c) · scale - bias) ⊙ weight
+struct PoolArgs {
+  float* out;           // [rows / side · cols / side, D], squares in raster order
+  const float* x;       // [rows · cols, D], patches in raster order
+  const float* bias;    // [D], or null for none
+  const float* weight;  // [D], or null for none
+  int64_t rows;         // multiples of `side`, as are
+  int64_t cols;
+  int64_t side;
+  int64_t width;  // D
+  float scale;
+};
+
+// out = (x - mean(x)) · (variance(x) + eps)^(-1/2) ⊙ weight + bias, over the last axis
+struct LayerNormArgs {
+  float* out;           // [rows, cols]; may alias x
+  const float* x;       // [rows, cols]
+  const float* weight;  // [cols]
+  const float* bias;    // [cols]
+  int64_t rows;
+  int64_t cols;
+  float eps;
+};
+
 // What follows saves launches and copies where those cost much. Such an entry may be null: src/ops
 // then composes it of the entries above, in the order that the equation is written.
 
@@ -312,6 +427,16 @@ struct Table {
   void (*soft_cap)(Queue, const SoftCapArgs&) = nullptr;
   void (*route)(Queue, const RouteArgs&) = nullptr;
   void (*experts)(Queue, const ExpertsArgs&) = nullptr;
+  // The audio tower's; all null where it is left to the CPU
+  void (*subsample)(Queue, const SubsampleArgs&) = nullptr;
+  void (*clip)(Queue, const ClipArgs&) = nullptr;
+  void (*silu)(Queue, const SiluArgs&) = nullptr;
+  void (*light_conv)(Queue, const LightConvArgs&) = nullptr;
+  void (*local_attention)(Queue, const LocalAttentionArgs&) = nullptr;
+  // The vision tower's, likewise
+  void (*rope_axes)(Queue, const RopeAxesArgs&) = nullptr;
+  void (*pool)(Queue, const PoolArgs&) = nullptr;
+  void (*layer_norm)(Queue, const LayerNormArgs&) = nullptr;
   // May stay null
   void (*linear_group)(Queue, const LinearGroupArgs&) = nullptr;
   void (*gated_linear)(Queue, const GatedLinearArgs&) = nullptr;

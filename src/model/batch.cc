@@ -16,10 +16,22 @@ void append_row(RowSet& to, const RowSet& from, size_t row) {
   }
 }
 
+// The parts of `spans` at positions [begin, end), which are rows `first_row` and on.
+void append_soft_runs(std::vector<SoftRun>& runs, std::span<const SoftSpan> spans, int64_t begin,
+                      int64_t end, int64_t first_row) {
+  for (const SoftSpan& span : spans) {
+    const int64_t from = std::max(begin, span.position), to = std::min(end, span.end());
+    if (from >= to) continue;
+    const SoftTokens& tokens = *span.tokens;
+    runs.push_back({first_row + from - begin, to - from,
+                    tokens.values.data() + (from - span.position) * tokens.width});
+  }
+}
+
 }  // namespace
 
 void Batch::add(const Model& model, const KvSequence& sequence, std::span<const int32_t> token_ids,
-                std::span<const int32_t> wanted) {
+                std::span<const int32_t> wanted, const SequenceMedia& media) {
   constexpr auto kSliding = static_cast<size_t>(index_of(AttentionKind::kSliding));
   const int64_t window = model.config().text.sliding_window;
   const auto sequence_idx = static_cast<int32_t>(num_sequences());
@@ -33,16 +45,23 @@ void Batch::add(const Model& model, const KvSequence& sequence, std::span<const 
     for (int64_t i = 0; i < count; ++i)
       packed.slots.push_back(static_cast<int32_t>(KvCache::slot(table, sequence.length + i)));
   }
+  append_soft_runs(soft_runs, media.spans, sequence.length, sequence.length + count, rows.size());
   for (int64_t i = 0; i < count; ++i) {
     const auto position = static_cast<int32_t>(sequence.length + i);
     ids.push_back(model.embedding_id(token_ids[static_cast<size_t>(i)]));
     rows.positions.push_back(position);
     rows.sequence.push_back(sequence_idx);
+    const VisionBlock* const block = block_at(media.blocks, position);
+    if (block != nullptr)  // its last keys are stored by this step too
+      G4_CHECK(block->begin >= sequence.length && block->end <= sequence.length + count);
     for (size_t kind = 0; kind < kNumAttentionKinds; ++kind) {
-      // A sliding query sees exactly `window` keys, itself included; a full one sees all before it.
-      const int64_t begin = kind == kSliding ? std::max<int64_t>(0, position - window + 1) : 0;
+      // A sliding query sees exactly `window` keys, itself included, and what follows in its block;
+      // a full one sees all before it.
+      const bool sliding = kind == kSliding;
+      const int64_t begin = sliding ? std::max<int64_t>(0, position - window + 1) : 0;
+      const int64_t end = sliding && block != nullptr ? block->end : position + 1;
       rows.key_begin[kind].push_back(static_cast<int32_t>(begin));
-      rows.key_end[kind].push_back(position + 1);
+      rows.key_end[kind].push_back(static_cast<int32_t>(end));
     }
     if (!wanted.empty() && wanted.front() == i) {
       wanted = wanted.subspan(1);

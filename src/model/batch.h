@@ -9,6 +9,7 @@
 
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/soft_tokens.h"
 
 namespace gemma4::model {
 
@@ -30,6 +31,19 @@ struct PackedTables {
   std::vector<int32_t> slots;         // [T] where each row's K and V go
 };
 
+// Soft tokens of a batch: rows [row, row + count) have these embeddings. Memory of the program.
+struct SoftRun {
+  int64_t row = 0;
+  int64_t count = 0;
+  const float* values = nullptr;  // [count, D]
+};
+
+// What a sequence knows of its media: spans and blocks in order of position.
+struct SequenceMedia {
+  std::span<const SoftSpan> spans = {};
+  std::span<const VisionBlock> blocks = {};
+};
+
 struct Batch {
   std::vector<int32_t> ids;         // [T] embedding rows (placeholders already replaced)
   RowSet rows;                      // [T]
@@ -37,14 +51,17 @@ struct Batch {
   std::vector<int32_t> logit_ids;   // [R] the same rows' entries of `ids`
   RowSet logit_row_set;             // [R] and of `rows`
   std::array<PackedTables, kNumAttentionKinds> tables;
+  std::vector<SoftRun> soft_runs;  // rising
 
   int64_t num_tokens() const { return rows.size(); }
   int64_t num_sequences() const { return static_cast<int64_t>(tables[0].table_offset.size()); }
 
   // Appends `token_ids` at the end of `sequence`, for which room was reserved. `wanted` are the
-  // indexes into `token_ids`, rising, of those whose logits are wanted.
+  // indexes into `token_ids`, rising, of those whose logits are wanted. Rows of a block see all of
+  // it in sliding layers, so `token_ids` must not end inside one. The spans' rows are read when the
+  // batch runs.
   void add(const Model& model, const KvSequence& sequence, std::span<const int32_t> token_ids,
-           std::span<const int32_t> wanted);
+           std::span<const int32_t> wanted, const SequenceMedia& media = {});
 };
 
 // A batch of `tokens` rows with `logits` logit rows whose contents mean nothing: for the dry run.

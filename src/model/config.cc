@@ -242,6 +242,11 @@ AudioConfig parse_audio(Fields& fields) {
   audio.conv_kernel_size = fields.integer("conv_kernel_size", 1, 1024, 5);
   audio.output_proj_dims = fields.integer("output_proj_dims", 1, kMaxWidth);
   audio.use_clipped_linears = fields.boolean("use_clipped_linears", true);
+  audio.attention_context_left = fields.integer("attention_context_left", 2, 64, 13);
+  audio.attention_logit_cap =
+      static_cast<float>(fields.number("attention_logit_cap", 1e-3, 1e6, 50));
+  audio.residual_weight = static_cast<float>(fields.number("residual_weight", -1e6, 1e6, 0.5));
+  fields.integer("attention_context_right", 0, 0, 0);  // the tower looks back only
   if (const auto channels = fields.array("subsampling_conv_channels")) {
     if (channels->size() != 2)
       fields.fail<bool>("subsampling_conv_channels", "expected two numbers");
@@ -308,8 +313,14 @@ Result<Config> parse_config(std::string_view json) {
   G4_RETURN_IF_ERROR(fields.status());
   if (config.text_only) return config;
 
-  for (const char* key : {"image_token_id", "audio_token_id", "video_token_id"})
-    for (const int32_t id : fields.token_ids(key)) config.placeholder_token_ids.push_back(id);
+  MediaTokenIds& media = config.media_token_ids;
+  for (auto [key, target] :
+       {std::pair("image_token_id", &media.image), std::pair("audio_token_id", &media.audio),
+        std::pair("video_token_id", &media.video)})
+    for (const int32_t id : fields.token_ids(key)) {
+      config.placeholder_token_ids.push_back(id);
+      *target = id;
+    }
   if (auto vision = fields.object("vision_config")) {
     config.vision = parse_vision(*vision);
     fields.take_error_of(*vision);

@@ -58,7 +58,6 @@ struct TextConfig {
   int32_t bos_token_id = 2;
 };
 
-// Shapes of the towers: enough to list their tensors; the encoders themselves are not built yet.
 struct VisionConfig {
   bool unified = false;  // the encoder-free layout of the 12B
   int64_t hidden_size = 0;
@@ -84,7 +83,18 @@ struct AudioConfig {
   std::array<int64_t, 2> subsampling_conv_channels{128, 32};
   int64_t output_proj_dims = 0;
   bool use_clipped_linears = true;
-  int64_t audio_embed_dim = 640;  // unified only
+  int64_t attention_context_left = 13;  // a row sees one key less, itself included
+  float attention_logit_cap = 50;
+  float residual_weight = 0.5f;   // of the feed-forward parts
+  int64_t mel_bands = 128;        // of the input
+  int64_t audio_embed_dim = 640;  // unified only: samples of a token
+};
+
+// Ids of the placeholders that stand where soft tokens go; -1 where the vocabulary has none.
+struct MediaTokenIds {
+  int32_t image = -1;
+  int32_t audio = -1;
+  int32_t video = -1;
 };
 
 struct Config {
@@ -94,6 +104,7 @@ struct Config {
   std::optional<VisionConfig> vision;
   std::optional<AudioConfig> audio;
   std::vector<int32_t> placeholder_token_ids;  // image, audio, video: embedded as the pad row
+  MediaTokenIds media_token_ids;               // the same by kind
   std::vector<int32_t> eos_token_ids;
 };
 

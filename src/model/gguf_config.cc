@@ -258,8 +258,15 @@ Status read_placeholders(const GgufFile& file, Config& config) {
   int32_t id = 0;
   for (const io::GgufValue token : tokens) {
     const std::string_view piece = *token.as_string();
-    if (piece == "<|image|>" || piece == "<|audio|>" || piece == "<|video|>")
+    MediaTokenIds& media = config.media_token_ids;
+    int32_t* const target = piece == "<|image|>"   ? &media.image
+                            : piece == "<|audio|>" ? &media.audio
+                            : piece == "<|video|>" ? &media.video
+                                                   : nullptr;
+    if (target != nullptr) {
       config.placeholder_token_ids.push_back(id);
+      *target = id;
+    }
     if (++id >= config.text.vocab_size) break;
   }
   return {};

@@ -48,6 +48,7 @@ void bound_keys(const Batch& batch, StepInputs& inputs) {
 
 StepInputs host_inputs(const Batch& batch) {
   StepInputs inputs;
+  inputs.soft_runs = batch.soft_runs;
   bound_keys(batch, inputs);
   for_each_fixed_array(
       batch, inputs,
@@ -74,6 +75,7 @@ Result<InputBuffer> InputBuffer::create(kernels::Device& device, const Limits& l
 StepInputs InputBuffer::place(const Batch& batch) {
   if (device_->is_host()) return host_inputs(batch);
   StepInputs inputs;
+  inputs.soft_runs = batch.soft_runs;
   bound_keys(batch, inputs);
   place_block_tables(batch, inputs);
   staging_.clear();

@@ -37,6 +37,7 @@ struct StepInputs {
   std::span<const int32_t> logit_ids;
   RowInputs logit_row_set;
   std::array<TableInputs, kNumAttentionKinds> tables;
+  std::span<const SoftRun> soft_runs;  // the batch's own, wherever kernels run
   // No row sees more keys in layers of each kind: a power of two, so that few values occur.
   std::array<int64_t, kNumAttentionKinds> most_keys{};
 

@@ -1,40 +1,14 @@
 #include "model/tensor_list.h"
 
 #include "base/strings.h"
+#include "model/audio_tensors.h"
+#include "model/tensor_list_builder.h"
+#include "model/vision_tensors.h"
 
 namespace gemma4::model {
 namespace {
 
-class List {
- public:
-  explicit List(std::string prefix) : prefix_(std::move(prefix)) {}
-
-  void matrix(const std::string& name, std::vector<int64_t> shape, Matrix& target) {
-    add(name, std::move(shape), &target);
-  }
-  void linear(const std::string& name, int64_t out, int64_t in, ops::Linear& target) {
-    add(name + ".weight", {out, in}, &target.weight);
-  }
-  void norm(const std::string& name, int64_t size, ops::Norm& target) {
-    add(name + ".weight", {size}, &target.weight);
-  }
-  void vector(const std::string& name, int64_t size, const float*& target) {
-    add(name, {size}, &target);
-  }
-  void number(const std::string& name, float& target) { add(name, {1}, &target); }
-  void unbound(const std::string& name, std::vector<int64_t> shape) {
-    add(name, std::move(shape), {});
-  }
-
-  std::vector<TensorEntry> take() { return std::move(entries_); }
-
- private:
-  void add(const std::string& name, std::vector<int64_t> shape, TensorTarget target) {
-    entries_.push_back({prefix_ + name, std::move(shape), target});
-  }
-  std::string prefix_;
-  std::vector<TensorEntry> entries_;
-};
+using List = TensorList;
 
 void attention_tensors(List& list, const std::string& name, const TextConfig& text, Layer& layer) {
   const LayerPlan& plan = layer.plan;
@@ -86,102 +60,6 @@ void layer_tensors(List& list, const TextConfig& text, Layer& layer) {
   }
 }
 
-// A linear of a tower; with clips it has four scalars beside it.
-void tower_linear(List& list, const std::string& name, int64_t out, int64_t in, bool clipped) {
-  list.unbound(name + ".linear.weight", {out, in});
-  if (!clipped) return;
-  for (const char* clip : {".input_min", ".input_max", ".output_min", ".output_max"})
-    list.unbound(name + clip, {});
-}
-
-void vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden) {
-  const std::string tower = "model.vision_tower.";
-  const int64_t d = vision.hidden_size;
-  const int64_t f = vision.intermediate_size;
-  const int64_t heads = vision.num_attention_heads * vision.head_dim;
-  const bool clipped = vision.use_clipped_linears;
-  list.unbound(tower + "patch_embedder.input_proj.weight",
-               {d, 3 * vision.patch_size * vision.patch_size});
-  list.unbound(tower + "patch_embedder.position_embedding_table",
-               {2, vision.position_embedding_size, d});
-  for (int64_t i = 0; i < vision.num_hidden_layers; ++i) {
-    const std::string layer = str_cat(tower, "encoder.layers.", i, ".");
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm",
-                             "pre_feedforward_layernorm", "post_feedforward_layernorm"})
-      list.unbound(str_cat(layer, norm, ".weight"), {d});
-    for (const char* projection : {"q_proj", "k_proj", "v_proj"})
-      tower_linear(list, layer + "self_attn." + projection, heads, d, clipped);
-    tower_linear(list, layer + "self_attn.o_proj", d, heads, clipped);
-    list.unbound(layer + "self_attn.q_norm.weight", {vision.head_dim});
-    list.unbound(layer + "self_attn.k_norm.weight", {vision.head_dim});
-    tower_linear(list, layer + "mlp.gate_proj", f, d, clipped);
-    tower_linear(list, layer + "mlp.up_proj", f, d, clipped);
-    tower_linear(list, layer + "mlp.down_proj", d, f, clipped);
-  }
-  if (vision.standardize) {
-    list.unbound(tower + "std_bias", {d});
-    list.unbound(tower + "std_scale", {d});
-  }
-  list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
-}
-
-void audio_layer_tensors(List& list, const std::string& layer, const AudioConfig& audio) {
-  const int64_t d = audio.hidden_size;
-  const bool clipped = audio.use_clipped_linears;
-  for (const char* name : {"feed_forward1", "feed_forward2"}) {
-    const std::string feed_forward = layer + name;
-    list.unbound(feed_forward + ".pre_layer_norm.weight", {d});
-    list.unbound(feed_forward + ".post_layer_norm.weight", {d});
-    tower_linear(list, feed_forward + ".ffw_layer_1", 4 * d, d, clipped);
-    tower_linear(list, feed_forward + ".ffw_layer_2", d, 4 * d, clipped);
-  }
-  for (const char* norm : {"norm_pre_attn", "norm_post_attn", "norm_out", "lconv1d.pre_layer_norm",
-                           "lconv1d.conv_norm"})
-    list.unbound(str_cat(layer, norm, ".weight"), {d});
-  for (const char* projection : {"q_proj", "k_proj", "v_proj", "post"})
-    tower_linear(list, layer + "self_attn." + projection, d, d, clipped);
-  list.unbound(layer + "self_attn.relative_k_proj.weight", {d, d});
-  list.unbound(layer + "self_attn.per_dim_scale", {d / audio.num_attention_heads});
-  tower_linear(list, layer + "lconv1d.linear_start", 2 * d, d, clipped);
-  tower_linear(list, layer + "lconv1d.linear_end", d, d, clipped);
-  list.unbound(layer + "lconv1d.depthwise_conv1d.weight", {d, 1, audio.conv_kernel_size});
-}
-
-void audio_tensors(List& list, const AudioConfig& audio, int64_t text_hidden) {
-  constexpr int64_t kMelBins = 128;
-  const std::string tower = "model.audio_tower.";
-  const std::string conv = tower + "subsample_conv_projection.";
-  const auto [first, second] = audio.subsampling_conv_channels;
-  list.unbound(conv + "layer0.conv.weight", {first, 1, 3, 3});
-  list.unbound(conv + "layer0.norm.weight", {first});
-  list.unbound(conv + "layer1.conv.weight", {second, first, 3, 3});
-  list.unbound(conv + "layer1.norm.weight", {second});
-  list.unbound(conv + "input_proj_linear.weight", {audio.hidden_size, kMelBins / 4 * second});
-  for (int64_t i = 0; i < audio.num_hidden_layers; ++i)
-    audio_layer_tensors(list, str_cat(tower, "layers.", i, "."), audio);
-  list.unbound(tower + "output_proj.weight", {audio.output_proj_dims, audio.hidden_size});
-  list.unbound(tower + "output_proj.bias", {audio.output_proj_dims});
-  list.unbound("model.embed_audio.embedding_projection.weight",
-               {text_hidden, audio.output_proj_dims});
-}
-
-// The encoder-free layout of the 12B: pixels and samples are projected directly.
-void unified_vision_tensors(List& list, const VisionConfig& vision, int64_t text_hidden) {
-  const std::string name = "model.vision_embedder.";
-  const int64_t side = vision.patch_size * vision.pooling_kernel_size;
-  const int64_t pixels = 3 * side * side;
-  const int64_t d = vision.mm_embed_dim;
-  for (const char* leaf : {".weight", ".bias"}) {
-    list.unbound(name + "patch_ln1" + leaf, {pixels});
-    list.unbound(name + "patch_ln2" + leaf, {d});
-    list.unbound(name + "pos_norm" + leaf, {d});
-  }
-  list.unbound(name + "patch_dense.weight", {d, pixels});
-  list.unbound(name + "patch_dense.bias", {d});
-  list.unbound(name + "pos_embedding", {vision.mm_posemb_size, 2, d});
-  list.unbound("model.embed_vision.embedding_projection.weight", {text_hidden, d});
-}
-
 // Other spellings of a published name, without "model.".
 std::vector<std::string> other_names(std::string_view published) {
   constexpr std::string_view kRoot = "model.", kEmbedder = "vision_embedder.";
@@ -226,22 +104,16 @@ std::vector<TensorEntry> text_tensors(const Config& config, const std::string& p
 }
 
 std::vector<TensorEntry> tower_tensors(const Config& config) {
-  List list("");
-  const int64_t text_hidden = config.text.hidden_size;
-  if (config.vision) {
-    if (config.vision->unified)
-      unified_vision_tensors(list, *config.vision, text_hidden);
-    else
-      vision_tensors(list, *config.vision, text_hidden);
-  }
-  if (config.audio) {
-    if (config.audio->unified)
-      list.unbound("model.embed_audio.embedding_projection.weight",
-                   {text_hidden, config.audio->audio_embed_dim});
-    else
-      audio_tensors(list, *config.audio, text_hidden);
-  }
-  return list.take();
+  VisionWeights vision;
+  AudioWeights audio;
+  std::vector<TensorEntry> tensors;
+  const auto add = [&](std::vector<TensorEntry> entries) {
+    for (TensorEntry& entry : entries)
+      tensors.push_back({std::move(entry.name), std::move(entry.shape), {}});
+  };
+  if (config.vision) add(vision_tensors(config, vision));
+  if (config.audio) add(audio_tensors(config, audio));
+  return tensors;
 }
 
 void publish_tower_names(const Config& config, io::TensorStore& store) {
@@ -253,19 +125,25 @@ void publish_tower_names(const Config& config, io::TensorStore& store) {
   }
 }
 
+Status check_tensor(const TensorEntry& entry, const io::TensorStore& store) {
+  const io::Tensor* tensor = store.find(entry.name);
+  const std::string what = str_cat("tensor ", quote(entry.name, 100));
+  if (tensor == nullptr) return Error{ErrorCode::kInvalidData, what + " is missing"};
+  if (tensor->shape != entry.shape)
+    return Error{ErrorCode::kInvalidData,
+                 str_cat(what, " has shape ", io::shape_string(tensor->shape),
+                         ", the configuration needs ", io::shape_string(entry.shape))};
+  const bool is_vector = std::holds_alternative<const float**>(entry.target) ||
+                         std::holds_alternative<float*>(entry.target);
+  if (is_vector ? !is_float_dtype(tensor->dtype) : !is_weight_dtype(tensor->dtype))
+    return Error{ErrorCode::kInvalidData, str_cat(what, " has type ", name_of(tensor->dtype),
+                                                  ", expected BF16, F16 or F32")};
+  return {};
+}
+
 Status check_towers(const Config& config, const io::TensorStore& store) {
-  for (const TensorEntry& entry : tower_tensors(config)) {
-    const io::Tensor* tensor = store.find(entry.name);
-    const std::string what = str_cat("tensor ", quote(entry.name, 100));
-    if (tensor == nullptr) return Error{ErrorCode::kInvalidData, what + " is missing"};
-    if (tensor->shape != entry.shape)
-      return Error{ErrorCode::kInvalidData,
-                   str_cat(what, " has shape ", io::shape_string(tensor->shape),
-                           ", the configuration needs ", io::shape_string(entry.shape))};
-    if (!is_weight_dtype(tensor->dtype))
-      return Error{ErrorCode::kInvalidData, str_cat(what, " has type ", name_of(tensor->dtype),
-                                                    ", expected BF16, F16 or F32")};
-  }
+  for (const TensorEntry& entry : tower_tensors(config))
+    G4_RETURN_IF_ERROR(check_tensor(entry, store));
   return {};
 }
 

@@ -38,6 +38,8 @@ std::vector<TensorEntry> tower_tensors(const Config& config);
 // Gives tensors of the towers their published names: newer versions of the reference save some
 // under others, and some writers leave "model." out.
 void publish_tower_names(const Config& config, io::TensorStore& store);
+// Whether a tensor is there, with its shape and a type that its target takes; kInvalidData.
+Status check_tensor(const TensorEntry& entry, const io::TensorStore& store);
 // The first tensor of the towers that is missing or misshapen, as an error.
 Status check_towers(const Config& config, const io::TensorStore& store);
 

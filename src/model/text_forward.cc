@@ -166,6 +166,7 @@ View text_forward(const Context& ctx, const Model& model, const StepInputs& inpu
 
   View x = ops::embed(ctx, w.embed_tokens, inputs.ids,
                       std::sqrt(static_cast<float>(text.hidden_size)));  // [T, D]
+  for (const SoftRun& run : inputs.soft_runs) ops::put_rows(ctx, x, run.row, run.count, run.values);
   // Copied before the layers overwrite x: the late layers' inputs are made from the embedding too.
   const View late_embedding = split < num_layers && has_per_layer && !inputs.logit_rows.empty()
                                   ? ops::gather_rows(ctx, x, inputs.logit_rows)

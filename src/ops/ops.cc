@@ -1,34 +1,12 @@
 #include "ops/ops.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "ops/launch.h"
 
 namespace gemma4::ops {
 namespace {
-
-View allocate(const Context& ctx, std::initializer_list<int64_t> shape, DType dtype = DType::kF32) {
-  int64_t bytes = size_of(dtype);
-  for (const int64_t dim : shape) bytes *= dim;
-  return {ctx.arena->allocate(static_cast<size_t>(bytes)), dtype, shape};
-}
-
-View allocate_like(const Context& ctx, const View& x) {
-  View out = x;
-  out.data = ctx.arena->allocate(static_cast<size_t>(x.size() * size_of(x.dtype)));
-  return out;
-}
-
-template <class Args>
-void launch(const Context& ctx, std::string_view name,
-            void (*const kernels::Table::*entry)(kernels::Queue, const Args&), const Args& args) {
-  if (ctx.dry_run()) return;
-  (ctx.kernels->*entry)(ctx.queue, args);
-  if (ctx.tape != nullptr) [[unlikely]]
-    ctx.tape->record(name, &args, sizeof args);
-}
-
-// LAUNCH(rms_norm, {...}) runs the entry of that name.
-#define LAUNCH(entry, Args, ...) \
-  launch<kernels::Args>(ctx, #entry, &kernels::Table::entry, kernels::Args __VA_ARGS__)
 
 // The backend runs several operations in one launch, and nobody needs to see them one by one.
 template <class Entry>
@@ -190,15 +168,14 @@ void apply_rope(const Context& ctx, View x, const Rope& rope) {
           .half = rope.cos.shape[1]});
 }
 
-// k and v [T, Hkv, Dh]
+}  // namespace
+
 void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
               std::span<const int32_t> slots) {
   LAUNCH(
       store_kv, StoreKvArgs,
       {.cache = cache, .k = k.f32(), .v = v.f32(), .slots = slots.data(), .tokens = count(slots)});
 }
-
-}  // namespace
 
 View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
@@ -276,9 +253,11 @@ View add_into(const Context& ctx, View out, View a, View b, float scale) {
 
 }  // namespace
 
-View add(const Context& ctx, View a, View b) {
+View add(const Context& ctx, View a, View b, View target) {
+  if (!target) target = allocate_like(ctx, a);
   G4_CHECK_EQ(a.size(), b.size());
-  return add_into(ctx, allocate_like(ctx, a), a, b, 1.0f);
+  G4_CHECK_EQ(a.size(), target.size());
+  return add_into(ctx, target, a, b, 1.0f);
 }
 
 NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
@@ -324,6 +303,17 @@ View scale(const Context& ctx, View x, float factor, const float* weight, View t
           .cols = x.cols(),
           .scale = factor});
   return target;
+}
+
+void put_rows(const Context& ctx, View x, int64_t first, int64_t count, const float* values) {
+  G4_CHECK(first >= 0 && first + count <= x.rows());
+  if (ctx.dry_run()) return;
+  float* const target = x.f32() + first * x.cols();
+  const auto bytes = static_cast<size_t>(count * x.cols()) * sizeof(float);
+  if (ctx.device == nullptr)
+    std::memcpy(target, values, bytes);
+  else
+    ctx.device->upload(target, values, bytes);
 }
 
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows) {

@@ -85,9 +85,13 @@ Rope rope_table(const Context& ctx, std::span<const int32_t> positions,
 View prepare_heads(const Context& ctx, View q, View k, View v, const Norm& q_norm,
                    const Norm& k_norm, const Rope& rope, const kernels::KvLayer& cache,
                    std::span<const int32_t> slots);
+// k and v [T, Hkv, Dh], each row into its slot
+void store_kv(const Context& ctx, const kernels::KvLayer& cache, View k, View v,
+              std::span<const int32_t> slots);
 View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
-               const KeyRange& keys);          // [T, Hq, Dh]
-View add(const Context& ctx, View a, View b);  // a + b, like a
+               const KeyRange& keys);  // [T, Hq, Dh]
+// a + b, like a; written over `target` if there is one, which may be either
+View add(const Context& ctx, View a, View b, View target = {});
 struct AddNormed {
   float scale = 1.0f;
   const Norm* next = nullptr;  // null: no `normed`
@@ -99,6 +103,8 @@ NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
 // weight [cols] or null. Like x; written over `target` if there is one, which may be x.
 View scale(const Context& ctx, View x, float factor, const float* weight = nullptr,
            View target = {});
+// x[first …] = values [count, cols], which are the program's own memory. Not in a recording.
+void put_rows(const Context& ctx, View x, int64_t first, int64_t count, const float* values);
 View gather_rows(const Context& ctx, View x, std::span<const int32_t> rows);  // [T, …] -> [R, …]
 View soft_cap(const Context& ctx, View x, float cap);  // cap · tanh(x / cap), like x
 // RMS of context [T, L, P], which is written over, plus the table's rows [T, L · P], from `column`

@@ -173,6 +173,11 @@ HWY_INLINE void weighted_sum(const SumTile& t, const KvPart<Format>& v, int64_t 
   for (; i + kVectors * lanes <= t.dim; i += kVectors * lanes)
     weighted_sum_tile<Format, FloatTag, kQueries, kVectors>(t, v, i);
   for (; i + lanes <= t.dim; i += lanes) weighted_sum_tile<Format, FloatTag, kQueries, 1>(t, v, i);
+  using Half = hn::Half<FloatTag>;  // heads of the vision tower have 72 elements
+  if (i + lanes / 2 <= t.dim && lanes > 1) {
+    weighted_sum_tile<Format, Half, kQueries, 1>(t, v, i);
+    i += lanes / 2;
+  }
   for (; i < t.dim; ++i) weighted_sum_tile<Format, One, kQueries, 1>(t, v, i);
 }
 

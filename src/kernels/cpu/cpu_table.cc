@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "kernels/cpu/attention-inl.h"
+#include "kernels/cpu/audio-inl.h"
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
 #include "kernels/cpu/extensions-inl.h"
 #include "kernels/cpu/fused-inl.h"
 #include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
+#include "kernels/cpu/vision-inl.h"
 #include "kernels/registry.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -47,6 +49,14 @@ Table table_with(const char* name) {
   table.scale = scale;
   table.soft_cap = soft_cap;
   table.experts = experts<Products>;
+  table.subsample = subsample;
+  table.clip = clip;
+  table.silu = silu;
+  table.light_conv = light_conv;
+  table.local_attention = local_attention;
+  table.rope_axes = rope_axes;
+  table.pool = pool;
+  table.layer_norm = layer_norm;
   table.linear_group = linear_group<Products>;
   table.gated_linear = gated_linear<Products>;
   table.add_normed = add_normed;

@@ -137,6 +137,16 @@ void dot_block(const float* x, int64_t x_stride, int64_t tokens, const typename 
                          out + t * out_stride, out_stride);
 }
 
+template <class Weights>
+HWY_INLINE void widen(const typename Weights::Raw* HWY_RESTRICT w, int64_t n,
+                      float* HWY_RESTRICT out) {
+  const FloatTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(Weights::load(w + i), d, out + i);
+  for (; i < n; ++i) out[i] = load_float(w, Weights::kType, i);
+}
+
 // The input of a product in the form that the weight asks for. Products: SetProducts or another.
 template <class Products>
 class LinearInput {
@@ -163,6 +173,9 @@ class LinearInput {
     const auto run = [&](auto weights) {
       using Weights = decltype(weights);
       const auto* w = static_cast<const typename Weights::Raw*>(weight.data) + begin * weight.cols;
+      if (Weights::kType != DType::kF32 && tokens >= kManyTokens)
+        return multiply_widened<Weights>(first, tokens, w, weight.cols, begin, end, out,
+                                         out_stride);
       dot_block<Weights>(x_ + first * stride_, stride_, tokens, w, weight.cols, end - begin,
                          weight.cols, out + begin, out_stride);
     };
@@ -173,6 +186,24 @@ class LinearInput {
   }
 
  private:
+  // Widening a weight takes the ports of two multiplications. With many tokens it is done once for
+  // all of them, for as many rows as stay close while they are used; the products are the same.
+  static constexpr int64_t kManyTokens = 24;
+  template <class Weights>
+  void multiply_widened(int64_t first, int64_t tokens, const typename Weights::Raw* w, int64_t cols,
+                        int64_t begin, int64_t end, float* out, int64_t out_stride) const {
+    constexpr int64_t kElements = 64 << 10;  // of float32: a part of the second cache
+    static thread_local std::vector<float> wide;
+    const int64_t rows = std::max<int64_t>(kTileRows, kElements / cols / kTileRows * kTileRows);
+    wide.resize(static_cast<size_t>(rows * cols));
+    for (int64_t n = begin; n < end; n += rows) {
+      const int64_t count = std::min(rows, end - n);
+      widen<Weights>(w + (n - begin) * cols, count * cols, wide.data());
+      dot_block<F32Weights>(x_ + first * stride_, stride_, tokens, wide.data(), cols, count, cols,
+                            out + n, out_stride);
+    }
+  }
+
   // Types without a packed order: a few rows at a time become floats.
   void multiply_blocks(int64_t first, int64_t tokens, const Matrix& weight, int64_t begin,
                        int64_t end, float* out, int64_t out_stride) const {

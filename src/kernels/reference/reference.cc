@@ -7,7 +7,9 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/reference/audio.h"
 #include "kernels/reference/fused.h"
+#include "kernels/reference/vision.h"
 #include "kernels/registry.h"
 #include "quant/dequantize.h"
 #include "quant/nearest_q8_0.h"
@@ -273,6 +275,14 @@ const Table& reference_table() {
       .soft_cap = soft_cap,
       .route = route,
       .experts = experts,
+      .subsample = reference::subsample,
+      .clip = reference::clip,
+      .silu = reference::silu,
+      .light_conv = reference::light_conv,
+      .local_attention = reference::local_attention,
+      .rope_axes = reference::rope_axes,
+      .pool = reference::pool,
+      .layer_norm = reference::layer_norm,
       .linear_group = reference::linear_group,
       .gated_linear = reference::gated_linear,
       .prepare_heads = reference::prepare_heads,

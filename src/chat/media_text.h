@@ -1,0 +1,30 @@
+// Media in a rendered prompt: the template writes one placeholder for each, which becomes as many
+// as it has soft tokens, between its markers.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "chat/messages.h"
+#include "chat/prompt_parts.h"
+
+namespace gemma4::chat {
+
+// What stands in the prompt for one medium: "<|image><|image|>…<image|>", or the frames of a film
+// with their times.
+struct MediaText {
+  ContentPart::Type type = ContentPart::Type::kImage;
+  std::string text = {};
+};
+
+// "<|image>" + count placeholders + "<image|>"
+std::string image_text(int64_t count);
+
+// `prompt` with the k-th placeholder of each type replaced by the k-th text of that type. Only the
+// template's parts have placeholders. kInvalidArgument where their numbers differ.
+Result<std::vector<PromptPart>> expand_media(std::vector<PromptPart> prompt,
+                                             std::span<const MediaText> media);
+
+}  // namespace gemma4::chat

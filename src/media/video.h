@@ -1,0 +1,67 @@
+// Films as the model sees them: a few still pictures with their times (video.md, sections 1 and 2).
+//
+//   G4_ASSIGN_OR_RETURN(const VideoSummary film, read_video("film.mp4", {}, {}, [&](VideoFrame&& f)
+//   {
+//     frames.push_back(resize(f.image));  // one at a time: whole films do not fit memory
+//     return Status();
+//   }));
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "media/image.h"
+
+namespace gemma4::media {
+
+// Which frames are taken: `num_frames`, spread over the whole film, or `fps` of each second.
+struct VideoSampling {
+  int64_t num_frames = 32;
+  double fps = 0;           // 0: num_frames
+  int64_t max_frames = 60;  // of either
+};
+
+struct VideoLimits {
+  uint64_t max_file_bytes = 4ull << 30;
+  int64_t max_pixels = 40'000'000;  // of a frame
+  double max_seconds = 120;         // of work
+};
+
+struct VideoFrame {
+  Image image;         // upright; what is transparent is white
+  int64_t index = 0;   // in the film, from 0
+  double seconds = 0;  // index / frames per second
+};
+
+struct VideoSummary {
+  int64_t total_frames = 0;
+  double fps = 0;
+  bool fps_is_assumed = false;  // the film does not say
+  bool has_sound = false;
+  bool is_damaged = false;  // frames could not be decoded; others stand for them
+  double seconds() const { return static_cast<double>(total_frames) / fps; }
+};
+
+// floor(i · total / n) for the n frames that are taken; n is at most `total`.
+std::vector<int64_t> sampled_frames(int64_t total, double fps, const VideoSampling& sampling);
+// "00:07": minutes and whole seconds.
+std::string time_stamp(double seconds);
+
+// Calls `consume` for each chosen frame, in order; its error ends the call. Errors: as those of
+// decode_sound, of a file without pictures too.
+using FrameConsumer = std::function<Status(VideoFrame&&)>;
+Result<VideoSummary> decode_video(std::span<const std::byte> file, const VideoSampling& sampling,
+                                  const VideoLimits& limits, const FrameConsumer& consume,
+                                  const std::string& name = {});
+Result<VideoSummary> read_video(const std::string& path, const VideoSampling& sampling,
+                                const VideoLimits& limits, const FrameConsumer& consume);
+Result<VideoSummary> video_from_data_url(std::string_view url, const VideoSampling& sampling,
+                                         const VideoLimits& limits, const FrameConsumer& consume);
+
+}  // namespace gemma4::media

@@ -1,0 +1,136 @@
+#include "model/audio_tower.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "base/strings.h"
+#include "model/audio_tensors.h"
+#include "model/tower_change.h"
+
+namespace gemma4::model {
+namespace {
+
+// Rows are distances; [sin(δ·τ_0) … sin(δ·τ_n), cos(δ·τ_0) …], τ from 1 down to 1/10000.
+std::vector<float> sinusoids(int64_t distances, int64_t width) {
+  const int64_t half = width / 2;
+  std::vector<float> out(static_cast<size_t>(distances * width));
+  const double step = std::log(10000.0) / static_cast<double>(std::max<int64_t>(half - 1, 1));
+  for (int64_t distance = 0; distance < distances; ++distance)
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(distance) * std::exp(-static_cast<double>(i) * step);
+      const auto at = static_cast<size_t>(distance * width + i);
+      out[at] = static_cast<float>(std::sin(angle));
+      out[at + static_cast<size_t>(half)] = static_cast<float>(std::cos(angle));
+    }
+  return out;
+}
+
+// [rows, cols, inner] -> [rows, inner, cols]
+std::vector<float> swap_last_axes(const float* x, int64_t rows, int64_t cols, int64_t inner) {
+  std::vector<float> out(static_cast<size_t>(rows * cols * inner));
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c)
+      for (int64_t i = 0; i < inner; ++i)
+        out[static_cast<size_t>((r * inner + i) * cols + c)] = x[(r * cols + c) * inner + i];
+  return out;
+}
+
+}  // namespace
+
+Result<AudioTower> AudioTower::create(const Config& config, const io::TensorStore& store,
+                                      std::shared_ptr<kernels::Device> device) {
+  G4_CHECK(device != nullptr && device->is_host());
+  if (!config.audio)
+    return Error{ErrorCode::kUnsupported,
+                 "this model does not hear: it has no audio tower (E2B, E4B and 12B have one)"};
+  AudioTower tower;
+  tower.device_ = std::move(device);
+  tower.config_ = *config.audio;
+  G4_RETURN_IF_ERROR(tower.bind(config, store));
+  if (!tower.reads_samples()) tower.prepare_weights();
+  return tower;
+}
+
+const float* AudioTower::keep(std::vector<float> values) {
+  vectors_.push_back(std::move(values));
+  return vectors_.back().data();
+}
+
+Status AudioTower::bind(const Config& config, const io::TensorStore& store) {
+  for (const TensorEntry& entry : audio_tensors(config, weights_)) {
+    G4_RETURN_IF_ERROR(check_tensor(entry, store));
+    const io::Tensor& tensor = *store.find(entry.name);
+    if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
+      **matrix = {tensor.bytes.data(), tensor.dtype, entry.shape[0], entry.shape[1]};
+      if (is_block_dtype(tensor.dtype) && !device_->table().reads_blocks)
+        return Error{ErrorCode::kUnsupported,
+                     str_cat("tensor ", quote(entry.name, 100), " has type ", name_of(tensor.dtype),
+                             ", which these kernels do not read")};
+      continue;
+    }
+    G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
+    if (float* const* number = std::get_if<float*>(&entry.target))
+      **number = values[0];
+    else
+      *std::get<const float**>(entry.target) = keep(std::move(values));
+  }
+  return {};
+}
+
+// Brings small weights into the form that the forward pass uses.
+void AudioTower::prepare_weights() {
+  const int64_t d = config_.hidden_size;
+  const int64_t head_dim = d / config_.num_attention_heads;
+  int64_t channels = 1;
+  for (size_t i = 0; i < weights_.subsampling.size(); ++i) {
+    const float*& conv = weights_.subsampling[i].conv;
+    const int64_t outputs = config_.subsampling_conv_channels[i];
+    conv = keep(swap_last_axes(conv, outputs, channels, 9));
+    channels = outputs;
+  }
+  const double base = 1 / (std::sqrt(static_cast<double>(head_dim)) * std::numbers::ln2);
+  for (AudioLayer& layer : weights_.layers) {
+    for (AudioFeedForward* part : {&layer.feed_forward1, &layer.feed_forward2}) {
+      const float*& weight = part->post_layer_norm.weight;
+      std::vector<float> scaled(weight, weight + d);
+      for (float& w : scaled) w *= config_.residual_weight;
+      weight = keep(std::move(scaled));
+    }
+    const float*& scale = layer.self_attn.per_dim_scale;
+    std::vector<float> factors(scale, scale + head_dim);
+    for (float& s : factors) s = static_cast<float>(base * softplus(s));
+    scale = keep(std::move(factors));
+    const float*& kernel = layer.lconv1d.depthwise_conv1d;
+    kernel = keep(swap_last_axes(kernel, 1, d, config_.conv_kernel_size));
+  }
+  const int64_t window = config_.attention_context_left - 1;
+  constants_.positions =
+      View(const_cast<float*>(keep(sinusoids(window, d))), DType::kF32, {window, d});
+}
+
+View AudioTower::forward(const ops::Context& ctx, View input) const {
+  if (reads_samples()) return waveform_forward(ctx, weights_, input);
+  return audio_forward(ctx, config_, weights_, constants_, input);
+}
+
+Result<std::vector<float>> AudioTower::encode(std::span<const float> input,
+                                              ops::Probe* probe) const {
+  const int64_t rows = static_cast<int64_t>(input.size()) / input_width();
+  G4_CHECK(rows > 0 && static_cast<size_t>(rows * input_width()) == input.size());
+  // Kernels only read it.
+  const View features(const_cast<float*>(input.data()), DType::kF32, {rows, input_width()});
+  Arena measure = Arena::measuring();
+  forward({.arena = &measure}, features);
+  G4_ASSIGN_OR_RETURN(const kernels::Device::Memory memory,
+                      device_->allocate(measure.high_water_bytes()));
+  Arena arena(memory.get(), measure.high_water_bytes());
+  const View soft = forward({.kernels = &device_->table(),
+                             .queue = device_->queue(),
+                             .arena = &arena,
+                             .device = device_.get(),
+                             .probe = probe},
+                            features);
+  return std::vector<float>(soft.f32(), soft.f32() + soft.size());
+}
+
+}  // namespace gemma4::model

@@ -1,0 +1,45 @@
+// The vision tower's forward pass, over any number of pictures at once: patches to soft tokens.
+// Source: vision.md, sections 8 to 13; the encoder-free layout: multimodal-prompt.md, section 9.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/config.h"
+#include "model/vision_weights.h"
+
+namespace gemma4::model {
+
+// A picture at the size at which the model sees it, in patches.
+struct PatchGrid {
+  int64_t cols = 0;
+  int64_t rows = 0;
+  int64_t size() const { return cols * rows; }
+};
+
+// The rows of one pass: patches of all pictures, one picture after the other.
+struct VisionBatch {
+  View pixels;                     // [N, 3·side²]; in [-1, 1], encoder-free in [0, 1]
+  std::vector<PatchGrid> grids;    // of the pictures
+  std::vector<int32_t> positions;  // [2, N]: columns, then rows
+  std::array<std::vector<int32_t>, 2> table_rows;  // [N] of the position table: axis x, axis y
+  // The patches of a picture are a sequence of keys, in blocks of their own.
+  std::vector<int32_t> key_begin, key_end, sequence, slots;  // [N]
+  std::vector<int32_t> table_offset, table_first;            // [pictures]
+  std::vector<int32_t> block_table;
+
+  int64_t num_rows() const { return pixels.shape[0]; }
+};
+
+// Without pixels, but with their shape.
+VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> grids);
+
+// -> [S, text hidden] in the step arena, pictures one after the other. Probes: "vision.embedded",
+// "vision.layer" after each, "vision.tower" before the projector, "vision.soft".
+View vision_forward(const ops::Context& ctx, const VisionConfig& config,
+                    const VisionWeights& weights, std::span<const float> inverse_frequencies,
+                    const VisionBatch& batch);
+
+}  // namespace gemma4::model

@@ -119,9 +119,11 @@ struct StoreKvArgs {
   int64_t tokens;
 };
 
-// Softmax attention in float32 over K and V as stored, scale 1: row t sees the keys at positions
+// Softmax attention over K and V as stored, scale 1, in float32 (a card whose activations are
+// bfloat16 rounds queries and weights too): row t sees the keys at positions
 // [key_begin[t], key_end[t]) of its sequence. That interval expresses every mask of the model:
-// causal, window, and (later) bidirectional blocks.
+// causal, window, and (later) bidirectional blocks. Keys before key_end - T, and the arrays below,
+// are there before the step begins: a card may read them while earlier kernels still run.
 struct AttentionArgs {
   float* out;      // [T, Hq, Dh]
   const float* q;  // [T, Hq, Dh]

@@ -2,81 +2,14 @@
 // of threads takes one piece for the query heads of one KV head, so that keys are read once for
 // them. The last block of a row to finish adds the pieces up in their order.
 
-#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_pieces.cuh"
 #include "kernels/cuda/entries.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {
 
 constexpr int kKeys = 4;  // a warp's keys at once: their loads and sums overlap
-constexpr int kMostPieces = 64;
-constexpr int kLeastKeys = 64;  // of a piece: one turn of sixteen warps
 constexpr int kMostShared = 80 << 10;
-constexpr float kNone = -INFINITY;
-
-// The keys that one block sees
-struct Piece {
-  int begin;
-  int end;
-  int count;  // pieces of the row
-};
-
-__device__ Piece piece_of(int begin, int end, int index) {
-  const int keys = end - begin;
-  const int size = ceil_div(ceil_div(keys, kMostPieces), kLeastKeys) * kLeastKeys;
-  const int first = begin + index * size;
-  return {first, min(first + size, end), ceil_div(keys, size)};
-}
-
-// Where the pieces of one query head of one row go: for each piece a maximum, a total and dim sums
-__host__ __device__ constexpr int64_t piece_floats(int64_t dim) { return dim + 2; }
-
-struct Launch {
-  AttentionArgs args;
-  int64_t first_row;
-  unsigned* finished;  // [rows, Hq / kGroup], zero between launches
-  float* pieces;       // [rows, Hq, kMostPieces, piece_floats]
-};
-
-// out = Σ sums · exp(max - best) / Σ totals · exp(max - best) over the pieces of kGroup heads, with
-// a warp or more for each of them. `weights` [kGroup][kMostPieces] is shared memory.
-template <int kGroup>
-__device__ void add_up(const float* pieces, float* out, int count, int64_t dim, float* weights) {
-  const int lane = threadIdx.x % kWarp;
-  const int head = threadIdx.x / kWarp;
-  if (head < kGroup) {
-    constexpr int kEach = kMostPieces / kWarp;
-    float max[kEach], total[kEach];
-    float best = kNone;
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int p = lane + i * kWarp;
-      const float* piece = pieces + (head * kMostPieces + p) * piece_floats(dim);
-      max[i] = p < count ? __ldcg(piece) : kNone;
-      total[i] = p < count ? __ldcg(piece + 1) : 0.0f;
-      best = fmaxf(best, max[i]);
-    }
-    best = warp_max(best);
-    float sum = 0;
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      max[i] = expf(max[i] - best);
-      sum += max[i] * total[i];
-    }
-    sum = warp_sum(sum);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) weights[head * kMostPieces + lane + i * kWarp] = max[i] / sum;
-  }
-  __syncthreads();
-  for (int64_t i = threadIdx.x; i < kGroup * dim; i += blockDim.x) {
-    const float* first = pieces + i / dim * kMostPieces * piece_floats(dim) + 2 + i % dim;
-    const float* weight = weights + i / dim * kMostPieces;
-    float value = 0;
-#pragma unroll 8
-    for (int p = 0; p < count; ++p) value += __ldcg(first + p * piece_floats(dim)) * weight[p];
-    out[i] = value;
-  }
-}
 
 // What a lane has of a row of the cache: vectors of up to sixteen bytes, of which vector v of lane
 // l begins at element (32 v + l) · kVector. Elements past the row's end are zeros.
@@ -124,27 +57,32 @@ struct Elements {
   __device__ static uint32_t bits(__nv_bfloat16 x) { return __bfloat16_as_ushort(x); }
 };
 
-// Sums over a warp of kCount values, a power of two up to 32: they are shared out on the way, and
-// then known to all.
+// One step of warp_sums(): kLeft values become half as many, of which each half of the lanes has
+// its own.
+template <int kLeft, int kOffset, int kCount>
+__device__ inline void share_out(float (&part)[kCount], int lane) {
+  if constexpr (kLeft > 1) {
+    const bool upper = (lane & kOffset) != 0;
+#pragma unroll
+    for (int i = 0; i < kLeft / 2; ++i) {
+      const float send = upper ? part[i] : part[i + kLeft / 2];
+      const float keep = upper ? part[i + kLeft / 2] : part[i];
+      part[i] = keep + __shfl_xor_sync(~0u, send, kOffset);
+    }
+    share_out<kLeft / 2, kOffset / 2>(part, lane);
+  } else if constexpr (kOffset > 0) {
+    part[0] += __shfl_xor_sync(~0u, part[0], kOffset);
+    share_out<1, kOffset / 2>(part, lane);
+  }
+}
+
+// Sums over a warp of kCount values, a power of two up to 32, known to all lanes
 template <int kCount>
 __device__ inline void warp_sums(float (&values)[kCount], int lane) {
   float part[kCount];
 #pragma unroll
   for (int i = 0; i < kCount; ++i) part[i] = values[i];
-#pragma unroll
-  for (int step = 0; kCount >> step > 1; ++step) {
-    const int offset = kWarp / 2 >> step;
-    const bool upper = (lane & offset) != 0;
-#pragma unroll
-    for (int i = 0; i < kCount >> (step + 1); ++i) {
-      const int other = i + (kCount >> (step + 1));
-      const float send = upper ? part[i] : part[other];
-      part[i] = (upper ? part[other] : part[i]) + __shfl_xor_sync(~0u, send, offset);
-    }
-  }
-#pragma unroll
-  for (int offset = kWarp / 2 / kCount; offset > 0; offset /= 2)
-    part[0] += __shfl_xor_sync(~0u, part[0], offset);
+  share_out<kCount, kWarp / 2>(part, lane);
 #pragma unroll
   for (int i = 0; i < kCount; ++i) values[i] = __shfl_sync(~0u, part[0], i * (kWarp / kCount));
 }
@@ -325,13 +263,7 @@ __global__ void __launch_bounds__(kWarpsFor<T, kPerLane>* kWarp) attention_kerne
   __syncthreads();
   if (!is_last) return;
   __threadfence();
-  add_up<kGroup>(pieces, out, piece.count, dim, weights);
-}
-
-unsigned most_pieces(int64_t most_keys) {
-  if (most_keys == 0) return kMostPieces;
-  return static_cast<unsigned>(
-      std::min<int64_t>(kMostPieces, ceil_div<int64_t>(most_keys, kLeastKeys)));
+  add_up(pieces, out, piece.count, dim, kGroup, weights);
 }
 
 template <typename T, int kPerLane, int kGroup>
@@ -345,17 +277,8 @@ void run(Queue queue, const AttentionArgs& a) {
   static const cudaError_t allowed =  // more than the 48 KiB that need no asking
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
   (void)allowed;  // where it failed, so does the launch
-  const int64_t row_bytes =
-      a.q_heads * kMostPieces * piece_floats(dim) * static_cast<int64_t>(sizeof(float));
-  const int64_t rows_at_once =
-      std::min(static_cast<int64_t>(kFreeScratchBytes) / row_bytes,
-               static_cast<int64_t>(kCounterBytes / sizeof(unsigned)) / a.q_heads);
-  for (int64_t row = 0; row < a.tokens; row += rows_at_once) {
-    const dim3 grid(static_cast<unsigned>(a.q_heads / kGroup), most_pieces(a.most_keys),
-                    static_cast<unsigned>(std::min(rows_at_once, a.tokens - row)));
-    launch(queue, grid, kWarps * kWarp, shared_bytes, kernel,
-           Launch{a, row, counters(queue), reinterpret_cast<float*>(free_scratch(queue))});
-  }
+  const dim3 grid(static_cast<unsigned>(a.q_heads / kGroup), most_pieces(a.most_keys));
+  launch_rows(queue, a, grid, kWarps * kWarp, shared_bytes, kernel);
 }
 
 // As many query heads at once as their sums leave registers for.
@@ -386,6 +309,7 @@ void run_dim(Queue queue, const AttentionArgs& a) {
 
 void attention(Queue queue, const AttentionArgs& a) {
   if (can_attend_prompt(queue, a)) return attend_prompt(queue, a);
+  if (can_attend_rounded(queue, a)) return attend_rounded(queue, a);
   dispatch_cache(a.cache, [&]<typename T>() { run_dim<T>(queue, a); });
 }
 

@@ -32,4 +32,9 @@ void dispatch_cache(const KvLayer& cache, F&& f) {
 bool can_attend_prompt(Queue queue, const AttentionArgs& a);
 void attend_prompt(Queue queue, const AttentionArgs& a);
 
+// Whether a few rows may be attended with queries and weights in bfloat16, as prompts are, over a
+// cache that holds bfloat16 (rounded_attention.cu).
+bool can_attend_rounded(Queue queue, const AttentionArgs& a);
+void attend_rounded(Queue queue, const AttentionArgs& a);
+
 }  // namespace gemma4::kernels::cuda

@@ -1,6 +1,5 @@
-// Attention over the block cache. A row's keys are cut into pieces by their number alone; a block
-// of threads takes one piece for the query heads of one KV head, so that keys are read once for
-// them. The last block of a row to finish adds the pieces up in their order.
+// Attention of a few rows over the block cache, in float32. A block of threads takes one piece of a
+// row's keys for query heads of one KV head, so that keys are read once for them.
 
 #include "kernels/cuda/attention_pieces.cuh"
 #include "kernels/cuda/entries.cuh"
@@ -123,8 +122,6 @@ __global__ void __launch_bounds__(kWarpsFor<T, kPerLane>* kWarp) attention_kerne
   // [kGroup][kPerLane][32] queries, [kGroup][kWarps][dim] sums, [kGroup][kWarps] maxima,
   // [kGroup][kWarps + 2] totals
   extern __shared__ float shared[];
-  __shared__ bool is_last;
-  __shared__ float weights[kGroup * kMostPieces];
   begin();
   const int dim = static_cast<int>(a.cache.head_dim);
   const int64_t row = launch.first_row + blockIdx.z;
@@ -232,13 +229,11 @@ __global__ void __launch_bounds__(kWarpsFor<T, kPerLane>* kWarp) attention_kerne
   }
   __syncthreads();
   share_weights<kGroup, kWarps>(maxima, totals);
-  float* pieces = launch.pieces + (static_cast<int64_t>(blockIdx.z) * a.q_heads + head) *
-                                      kMostPieces * piece_floats(dim);
   float* out = a.out + (row * a.q_heads + head) * dim;
 #pragma unroll
   for (int g = 0; g < kGroup; ++g) {
     const float* results = totals + g * (kWarps + 2) + kWarps;  // the maximum and the total
-    float* to = pieces + (g * kMostPieces + static_cast<int64_t>(blockIdx.y)) * piece_floats(dim);
+    float* to = launch.piece_at(blockIdx.z, head + g, blockIdx.y);
     for (int j = static_cast<int>(threadIdx.x); j < dim; j += blockDim.x) {
       float value = 0;
 #pragma unroll
@@ -247,23 +242,10 @@ __global__ void __launch_bounds__(kWarpsFor<T, kPerLane>* kWarp) attention_kerne
       if (piece.count == 1)
         out[g * dim + j] = value / results[1];
       else
-        to[2 + j] = value;
+        to[j] = value;
     }
-    if (threadIdx.x < 2) to[threadIdx.x] = results[threadIdx.x];
+    if (piece.count > 1 && threadIdx.x < 2) launch.state_of(to)[threadIdx.x] = results[threadIdx.x];
   }
-  if (piece.count == 1) return;
-
-  __threadfence();  // the piece is there for all before it is counted
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    unsigned* finished = launch.finished + blockIdx.z * gridDim.x + blockIdx.x;
-    is_last = atomicAdd(finished, 1) + 1 == static_cast<unsigned>(piece.count);
-    if (is_last) *finished = 0;
-  }
-  __syncthreads();
-  if (!is_last) return;
-  __threadfence();
-  add_up(pieces, out, piece.count, dim, kGroup, weights);
 }
 
 template <typename T, int kPerLane, int kGroup>
@@ -277,8 +259,7 @@ void run(Queue queue, const AttentionArgs& a) {
   static const cudaError_t allowed =  // more than the 48 KiB that need no asking
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
   (void)allowed;  // where it failed, so does the launch
-  const dim3 grid(static_cast<unsigned>(a.q_heads / kGroup), most_pieces(a.most_keys));
-  launch_rows(queue, a, grid, kWarps * kWarp, shared_bytes, kernel);
+  launch_pieces(queue, a, a.q_heads / kGroup, kWarps * kWarp, shared_bytes, kernel);
 }
 
 // As many query heads at once as their sums leave registers for.

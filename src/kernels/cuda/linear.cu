@@ -155,7 +155,10 @@ Activations activations_of(Queue queue) {
 
 void run_packed(Queue queue, DType dtype, const PackedLaunch& a) {
   if (fits_few(queue, dtype, a)) return multiply_few(queue, dtype, a);
-  if (can_multiply_wide(queue, a.depth)) return multiply_wide(queue, dtype, a);
+  // A few rows and a small weight are not worth the start of a wide product.
+  constexpr int64_t kSmall = 32 << 20;
+  const bool is_small = a.tokens <= 8 && int64_t{a.parts[0].rows} * a.depth < kSmall;
+  if (!is_small && can_multiply_wide(queue, a.depth)) return multiply_wide(queue, dtype, a);
   multiply_packed(queue, dtype, a);
 }
 

@@ -69,8 +69,6 @@ struct Exchange {
   float maxima[kMostWarps][kHeads];
   float totals[kMostWarps][kHeads];
   uint32_t weights[kTurn / kTile][kWarp];  // as the second factor of a product
-  float of_pieces[kHeads * kMostPieces];
-  bool is_last;
 };
 
 template <int kDim>
@@ -215,12 +213,9 @@ __global__ void __launch_bounds__(Keys<kDim>::kWarps* kWarp) rounded_kernel(Laun
     for (int w = 0; w < kWarps; ++w) all += exchange.totals[w][head];
     return all;
   };
-  float* const pieces =
-      launch.pieces + (static_cast<int64_t>(blockIdx.z) * a.q_heads + kv_head * group) *
-                          kMostPieces * piece_floats(kDim);
   float* const out = a.out + (row * a.q_heads + kv_head * group) * kDim;
   const auto place = [&](int head) {
-    return pieces + (head * kMostPieces + static_cast<int64_t>(blockIdx.y)) * piece_floats(kDim);
+    return launch.piece_at(blockIdx.z, kv_head * group + head, blockIdx.y);
   };
 #pragma unroll
   for (int e = 0; e < 2; ++e) {
@@ -228,28 +223,17 @@ __global__ void __launch_bounds__(Keys<kDim>::kWarps* kWarp) rounded_kernel(Laun
     if (head >= group) continue;
     const float scale = piece.count == 1 ? 1.0f / total_of(head) : 1.0f;
     float* const to =
-        (piece.count == 1 ? out + head * kDim : place(head) + 2) + warp * kShare + lane / 4 * 8;
+        (piece.count == 1 ? out + head * kDim : place(head)) + warp * kShare + lane / 4 * 8;
 #pragma unroll
     for (int t = 0; t < 4; ++t)
       *reinterpret_cast<float2*>(to + 2 * t) = {sums[t][e] * scale, sums[t][e + 2] * scale};
   }
-  if (piece.count == 1) return;
-  if (static_cast<int>(threadIdx.x) < group) {
+  if (piece.count > 1 && static_cast<int>(threadIdx.x) < group) {
     constexpr float kLn2 = 0.6931471805599453f;  // pieces are added up with natural exponents
-    place(threadIdx.x)[0] = exchange.maxima[0][threadIdx.x] * kLn2;
-    place(threadIdx.x)[1] = total_of(threadIdx.x);
+    float* const state = launch.state_of(place(static_cast<int>(threadIdx.x)));
+    state[0] = exchange.maxima[0][threadIdx.x] * kLn2;
+    state[1] = total_of(static_cast<int>(threadIdx.x));
   }
-  __threadfence();  // the piece is there for all before it is counted
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    unsigned* finished = launch.finished + blockIdx.z * gridDim.x + blockIdx.x;
-    exchange.is_last = atomicAdd(finished, 1) + 1 == static_cast<unsigned>(piece.count);
-    if (exchange.is_last) *finished = 0;
-  }
-  __syncthreads();
-  if (!exchange.is_last) return;
-  __threadfence();
-  add_up(pieces, out, piece.count, kDim, group, exchange.of_pieces);
 }
 
 }  // namespace
@@ -261,10 +245,10 @@ bool can_attend_rounded(Queue queue, const AttentionArgs& a) {
 }
 
 void attend_rounded(Queue queue, const AttentionArgs& a) {
-  const dim3 grid(static_cast<unsigned>(a.cache.heads), most_pieces(a.most_keys));
   if (a.cache.head_dim == 256)
-    return launch_rows(queue, a, grid, Keys<256>::kWarps * kWarp, 0, rounded_kernel<256>);
-  launch_rows(queue, a, grid, Keys<512>::kWarps * kWarp, 0, rounded_kernel<512>);
+    return launch_pieces(queue, a, a.cache.heads, Keys<256>::kWarps * kWarp, 0,
+                         rounded_kernel<256>);
+  launch_pieces(queue, a, a.cache.heads, Keys<512>::kWarps * kWarp, 0, rounded_kernel<512>);
 }
 
 }  // namespace gemma4::kernels::cuda

@@ -19,6 +19,16 @@ __global__ void __launch_bounds__(kThreads) add_pieces_kernel(Launch launch) {
   const int count = piece_of(a.key_begin[row], a.key_end[row], 0).count;
   wait_for_inputs();  // also where there is nothing to do: the next kernel relies on it
   if (count == 1) return;
+  const int dim = static_cast<int>(a.cache.head_dim);
+  const int vectors = ceil_div(dim, 4);
+  const int groups = max(1, kThreads / vectors);
+  const int group = static_cast<int>(threadIdx.x) / vectors;
+  const int vector = static_cast<int>(threadIdx.x) % vectors;
+  const auto part_of = [&](int p) {
+    return reinterpret_cast<const float4*>(launch.piece_at(blockIdx.y, head, p))[vector];
+  };
+  // On its way while the weights are found
+  const float4 first = part_of(min(group, count - 1));
   if (threadIdx.x < kWarp) {
     constexpr int kEach = kMostPieces / kWarp;
     float max[kEach], total[kEach];
@@ -43,17 +53,11 @@ __global__ void __launch_bounds__(kThreads) add_pieces_kernel(Launch launch) {
     for (int i = 0; i < kEach; ++i) weights[threadIdx.x + i * kWarp] = max[i] / sum;
   }
   __syncthreads();
-  const int dim = static_cast<int>(a.cache.head_dim);
-  const int vectors = ceil_div(dim, 4);
-  const int groups = max(1, kThreads / vectors);
-  const int group = static_cast<int>(threadIdx.x) / vectors;
-  const int vector = static_cast<int>(threadIdx.x) % vectors;
   float4 sum = {0, 0, 0, 0};
   if (group < groups) {
 #pragma unroll 8
     for (int p = group; p < count; p += groups) {
-      const float4 part =
-          reinterpret_cast<const float4*>(launch.piece_at(blockIdx.y, head, p))[vector];
+      const float4 part = p == group ? first : part_of(p);
       const float weight = weights[p];
       sum.x += part.x * weight, sum.y += part.y * weight;
       sum.z += part.z * weight, sum.w += part.w * weight;

@@ -160,7 +160,10 @@ __device__ inline void add_pieces(const Product& a, const Tile& tile, const std:
                               columns + static_cast<uint64_t>(step) * (kStepBytes >> 4));
       commit_products();
       wait_products<1>();
-      if (step == 0 && i > 0 && lane == 0) arrive(&barriers.empty[previous]);
+      if (step == 0 && i > 0) {
+        __syncwarp();  // all lanes have read the stage
+        if (lane == 0) arrive(&barriers.empty[previous]);
+      }
     }
     previous = stage;
     if (++stage == S::kStages) stage = 0, parity ^= 1;
@@ -334,24 +337,16 @@ void run(Queue queue, const Product& a, int num_groups) {
   launch(queue, grid, S::kThreads, S::kSharedBytes, kernel, a);
 }
 
-#ifndef G4_WIDE_VARIANT
-#define G4_WIDE_VARIANT 0
-#endif
-
 // The smallest tile that holds all tokens; large ones only where there are enough of them.
 template <Packing kPacking>
 void run_tile(Queue queue, const Product& a, int num_groups, int tokens_of_group) {
   if (tokens_of_group <= 16) return run<kPacking, 1, 16>(queue, a, num_groups);
   if (tokens_of_group <= 32) return run<kPacking, 1, 32>(queue, a, num_groups);
   if (tokens_of_group <= 64) return run<kPacking, 1, 64>(queue, a, num_groups);
-#if G4_WIDE_VARIANT == 2
-  return run<kPacking, 1, 64>(queue, a, num_groups);
-#else
   const int rows = a.up != nullptr ? 2 * a.rows : a.rows;
   if (ceil_div(rows, 256) * ceil_div(a.tokens, 128) < kCard)
     return run<kPacking, 1, 64>(queue, a, num_groups);
   run<kPacking, 2, 128>(queue, a, num_groups);
-#endif
 }
 
 Product product_of(Queue queue, const HalfColumns& columns, int depth) {

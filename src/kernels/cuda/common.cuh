@@ -37,7 +37,7 @@ __device__ inline void allow_next() {
 }
 
 // Waits until everything that earlier kernels wrote can be read. Every kernel must pass it before
-// it touches anything but weights.
+// it touches anything but weights, what the step was given, and what earlier steps left.
 __device__ inline void wait_for_inputs() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");

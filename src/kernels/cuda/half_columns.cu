@@ -27,7 +27,7 @@ __host__ __device__ constexpr int padded(int depth) {
   return ceil_div(depth, kPieceCols) * kPieceCols;
 }
 
-// Eight threads or more for a token
+// Whole warps for a token
 __global__ void __launch_bounds__(kThreads) half_kernel(Rounding a) {
   extern __shared__ __align__(16) __nv_bfloat16 rows[];  // [tokens_at_once, padded depth + 8]
   __shared__ float largest[kThreads / kWarp];

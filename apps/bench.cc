@@ -232,7 +232,7 @@ void print_json(const std::vector<Row>& rows, const Arguments& arguments,
   const nlohmann::ordered_json json = {{"model", arguments.model},
                                        {"kernels", engine.device().table().name},
                                        {"threads", engine.device().num_threads()},
-                                       {"kv_type", arguments.engine.kv_type},
+                                       {"kv_type", lower_case(name_of(engine.options().kv_type))},
                                        {"read_bandwidth_bytes_per_second", roofline.bandwidth},
                                        {"product_operations_per_second", roofline.operations},
                                        {"rows", list}};

@@ -34,8 +34,8 @@ struct Arguments {
   std::string imatrix;  // file to write; empty: none
   TextChunks::Options chunks;
   DeviceArguments device;
-  std::string quantize;         // MODEL, not the baseline
-  std::string kv_type = "f32";  // the same
+  std::string quantize;  // MODEL, not the baseline
+  std::string kv_type;   // the same
   bool json = false;
   int threads = 0;
 };
@@ -199,7 +199,7 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const TextChunks chunks,
                       TextChunks::cut(text, *model.tokenizer, arguments.chunks));
   models.model = model.model;
-  models.kv_type = kv_type_of(arguments.kv_type);
+  models.kv_type = kv_type_of(arguments.kv_type, models.device.get());
   std::string baseline_path;
   if (!arguments.baseline.empty()) {
     G4_ASSIGN_OR_RETURN(

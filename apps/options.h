@@ -32,7 +32,7 @@ struct DeviceArguments {
 struct EngineArguments {
   DeviceArguments device;
   std::string quantize;  // empty: weights as they are
-  std::string kv_type = "f32";
+  std::string kv_type;   // empty: what suits the device
   int threads = 0;
   int64_t context = 0;  // 0: 8192, or what the model takes if that is less
   bool verbose = false;
@@ -42,8 +42,9 @@ void add_quantize_argument(CLI::App& command, std::string& type);  // --quantize
 void add_threads_argument(CLI::App& command, int& threads);
 void add_kv_type_argument(CLI::App& command, std::string& kv_type);
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
-// The type that --kv-type names; the option takes no other names.
-DType kv_type_of(const std::string& name);
+// The type that --kv-type names, or the device's own if it is empty (null: the CPU's); the option
+// takes no other names.
+DType kv_type_of(const std::string& name, const kernels::Device* device);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
 Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,

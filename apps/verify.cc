@@ -35,7 +35,7 @@ struct Arguments {
   std::string sounds;                            // golden features to check instead
   std::string pictures;                          // golden sizes and pixels to check instead
   DeviceArguments device{.activations = "f32"};  // this command is about exactness
-  std::string kv_type = "f32";
+  std::string kv_type;
   std::string quantize;
   VerifyOptions options;
   bool json = false;
@@ -94,12 +94,12 @@ bool report(const std::vector<KeyResult>& results, bool as_json) {
 
 Result<bool> verify_model(const Arguments& arguments) {
   VerifyOptions options = arguments.options;
-  options.kv_type = kv_type_of(arguments.kv_type);
   G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));
   if (arguments.golden.empty() && io::is_gguf_path(path))
     return Error{ErrorCode::kInvalidArgument,
                  path + ": name the golden file that the model belongs to with --golden"};
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
+  options.kv_type = kv_type_of(arguments.kv_type, device.get());
   G4_ASSIGN_OR_RETURN(model::Model loaded,
                       open_model(path, std::move(device),
                                  {arguments.quantize, projector_choice(arguments.projector)}));

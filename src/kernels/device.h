@@ -46,6 +46,9 @@ class Device {
   }
   virtual void pack(const Matrix&, std::byte*) {}
 
+  // The type of keys and values that goes with how precisely the device computes anyway
+  virtual DType kv_type() const { return DType::kF32; }
+
   // Tokens of one step beyond which longer steps are hardly faster per token.
   virtual int64_t step_tokens() const { return 512; }
 

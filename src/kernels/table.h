@@ -104,7 +104,7 @@ struct KvLayer {
   int64_t heads;     // Hkv
   int64_t head_dim;  // Dh
   int64_t block_tokens;
-  DType dtype = DType::kF32;  // one of kKvTypes; another than F32 only where Table::narrow_kv
+  DType dtype = DType::kF32;  // one of kKvTypes; another than F32 only where Table says so
 
   int64_t part_bytes() const { return block_tokens * row_bytes(dtype, head_dim); }
 };
@@ -119,9 +119,11 @@ struct StoreKvArgs {
   int64_t tokens;
 };
 
-// Softmax attention in float32 over K and V as stored, scale 1: row t sees the keys at positions
+// Softmax attention over K and V as stored, scale 1, in float32 (a card whose activations are
+// bfloat16 rounds queries and weights too): row t sees the keys at positions
 // [key_begin[t], key_end[t]) of its sequence. That interval expresses every mask of the model:
-// causal, window, and (later) bidirectional blocks.
+// causal, window, and (later) bidirectional blocks. Keys before key_end - T, and the arrays below,
+// are there before the step begins: a card may read them while earlier kernels still run.
 struct AttentionArgs {
   float* out;      // [T, Hq, Dh]
   const float* q;  // [T, Hq, Dh]
@@ -411,7 +413,8 @@ struct Table {
   int64_t max_head_dim = std::numeric_limits<int64_t>::max();
   bool reads_blocks = false;  // matrices may be quantised
   bool reads_packed = false;  // products look at Matrix::packed
-  bool narrow_kv = false;     // keys and values may be kept in other types than F32
+  bool narrow_kv = false;     // keys and values may be kept in F16 and BF16 too
+  bool quantised_kv = false;  // and in Q8_0
   void (*embed)(Queue, const EmbedArgs&) = nullptr;
   void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;
   void (*rms_norm)(Queue, const RmsNormArgs&) = nullptr;

@@ -44,9 +44,11 @@ Status KvCache::check_type(const TextConfig& text, DType dtype) {
 Result<KvCache> KvCache::create(const TextConfig& text, BlockCounts blocks, DType dtype,
                                 kernels::Device& device) {
   G4_RETURN_IF_ERROR(check_type(text, dtype));
-  if (dtype != DType::kF32 && !device.table().narrow_kv)
-    return Error{ErrorCode::kUnsupported, str_cat("keys and values in ", name_of(dtype), ": ",
-                                                  device.name(), " keeps them in F32 only")};
+  const kernels::Table& table = device.table();
+  if (dtype != DType::kF32 && !(is_block_dtype(dtype) ? table.quantised_kv : table.narrow_kv))
+    return Error{ErrorCode::kUnsupported,
+                 str_cat("keys and values in ", name_of(dtype), ": ", device.name(),
+                         " keeps them in F32", table.narrow_kv ? ", F16 or BF16" : "", " only")};
   KvCache cache(text, blocks);
   cache.dtype_ = dtype;
   for (const LayerPlan& plan : plan_layers(text)) {

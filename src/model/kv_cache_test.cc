@@ -190,9 +190,11 @@ TEST(KvCache, BytesOfABlockFollowTheType) {
 }
 
 TEST(KvCache, TypesThatDoNotFitAreRefused) {
-  const auto error = [](const TextConfig& text, DType dtype, bool narrow_kv) {
+  const auto error = [](const TextConfig& text, DType dtype, bool narrow_kv,
+                        bool quantised_kv = false) {
     kernels::Table table = kernels::reference_table();
     table.narrow_kv = narrow_kv;
+    table.quantised_kv = quantised_kv;
     const auto device = kernels::make_cpu_device(table, {.num_threads = 1});
     const auto cache = KvCache::create(text, {1, 1}, dtype, *device);
     return cache.ok() ? "" : cache.error().message;
@@ -205,6 +207,12 @@ TEST(KvCache, TypesThatDoNotFitAreRefused) {
   EXPECT_EQ(error(text, DType::kF16, false),
             "keys and values in F16: 1 thread, reference kernels keeps them in F32 only");
   EXPECT_EQ(error(text, DType::kF32, false), "");
+  TextConfig blocks = text;
+  blocks.layer_head_dims = {32, 64, 32, 64};
+  EXPECT_EQ(error(blocks, DType::kQ8_0, true, true), "");
+  EXPECT_EQ(error(blocks, DType::kQ8_0, true, false),
+            "keys and values in Q8_0: 1 thread, reference kernels keeps them in F32, F16 or BF16 "
+            "only");
   EXPECT_EQ(error(text, DType::kQ4_0, true),
             "keys and values in Q4_0: a cache cannot have this type");
 }

@@ -20,7 +20,7 @@ constexpr int kWarp = 32;
 // A queue's scratch memory: counters that every kernel leaves at zero, then room whose contents end
 // with the kernels of one entry.
 constexpr size_t kCounterBytes = 64 << 10;
-constexpr size_t kFreeScratchBytes = 160 << 20;
+constexpr size_t kFreeScratchBytes = 192 << 20;
 inline unsigned* counters(Queue queue) { return static_cast<unsigned*>(queue.scratch); }
 inline std::byte* free_scratch(Queue queue) {
   return static_cast<std::byte*>(queue.scratch) + kCounterBytes;
@@ -37,7 +37,7 @@ __device__ inline void allow_next() {
 }
 
 // Waits until everything that earlier kernels wrote can be read. Every kernel must pass it before
-// it touches anything but weights.
+// it touches anything but weights, what the step was given, and what earlier steps left.
 __device__ inline void wait_for_inputs() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -91,6 +91,20 @@ __device__ inline float to_float(float x) { return x; }
 __device__ inline float to_float(__half x) { return __half2float(x); }
 __device__ inline float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
+// Element `at` of a cache becomes x, rounded to its type.
+__device__ inline void put(void* cache, DType dtype, int64_t at, float x) {
+  switch (dtype) {
+    case DType::kBF16:
+      static_cast<__nv_bfloat16*>(cache)[at] = __float2bfloat16_rn(x);
+      return;
+    case DType::kF16:
+      static_cast<__half*>(cache)[at] = __float2half_rn(x);
+      return;
+    default:
+      static_cast<float*>(cache)[at] = x;
+  }
+}
+
 __device__ inline float warp_sum(float x) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(~0u, x, offset);
   return x;
@@ -113,9 +127,11 @@ __device__ inline float block_sum(float x, float* scratch) {
   return warp_sum(lane < static_cast<int>(ceil_div(blockDim.x, 32u)) ? scratch[lane] : 0.0f);
 }
 
+// 0.5 · (1 + tanh(u)) is the logistic function of 2 u, which loses nothing where x is negative.
 __device__ inline float gelu_tanh(float x) {
   constexpr float kSqrt2OverPi = 0.7978845608028654f;
-  return 0.5f * x * (1.0f + tanhf(kSqrt2OverPi * (x + 0.044715f * x * x * x)));
+  const float u = kSqrt2OverPi * (x + 0.044715f * x * x * x);
+  return __fdividef(x, 1.0f + __expf(-2.0f * u));
 }
 
 // Calls f(pointer) with the elements of a weight that is not quantised in their own type.

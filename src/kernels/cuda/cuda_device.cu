@@ -17,6 +17,7 @@ const Table& cuda_table() {
       .max_head_dim = 1024,
       .reads_blocks = true,
       .reads_packed = true,
+      .narrow_kv = true,
       .embed = cuda::embed,
       .combine_per_layer = cuda::combine_per_layer,
       .rms_norm = cuda::rms_norm,
@@ -123,6 +124,10 @@ class CudaDevice : public Device {
     cuda::pack(queue(), uploaded, out);
   }
   int64_t step_tokens() const override { return 2048; }
+  // Rounded like the inputs of products; prompts attend with keys in this type anyway.
+  DType kv_type() const override {
+    return activations_ == Activations::kBFloat16 ? DType::kBF16 : DType::kF32;
+  }
   bool can_record() const override { return true; }
   void start_recording() override {
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a step");

@@ -51,7 +51,13 @@ __device__ inline void widen(const Eight<__half>& w, float (&out)[8]) {
   }
 }
 
-__device__ inline float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
+// Two neighbours rounded to bfloat16, in one conversion
+__device__ inline void round_pair(float& low, float& high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  const auto bits = *reinterpret_cast<const uint32_t*>(&pair);
+  low = __uint_as_float(bits << 16);
+  high = __uint_as_float(bits & 0xFFFF0000u);
+}
 
 // Activations, which an earlier kernel has just written, as they are or rounded to bfloat16
 __device__ inline void load_row8(const float* x, Activations activations, float (&out)[8]) {
@@ -61,7 +67,7 @@ __device__ inline void load_row8(const float* x, Activations activations, float 
   out[4] = high.x, out[5] = high.y, out[6] = high.z, out[7] = high.w;
   if (activations == Activations::kFloat32) return;
 #pragma unroll
-  for (float& value : out) value = rounded(value);
+  for (int i = 0; i < 8; i += 2) round_pair(out[i], out[i + 1]);
 }
 
 // sum[m][t] = Σ_k w[m][k] · x[t · stride + k] for t < tokens <= kTokens over this warp's share of

@@ -104,8 +104,8 @@ __global__ void store_kv_kernel(StoreKvArgs a) {
   const int64_t block = slot / a.cache.block_tokens;
   const int64_t to =
       ((block * heads + head) * a.cache.block_tokens + slot % a.cache.block_tokens) * dim + i % dim;
-  static_cast<float*>(a.cache.k)[to] = a.k[i];
-  static_cast<float*>(a.cache.v)[to] = a.v[i];
+  put(a.cache.k, a.cache.dtype, to, a.k[i]);
+  put(a.cache.v, a.cache.dtype, to, a.v[i]);
 }
 
 __global__ void gated_gelu_kernel(GatedGeluArgs a) {

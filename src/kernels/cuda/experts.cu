@@ -2,8 +2,10 @@
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
+#include "kernels/cuda/half_columns.cuh"
 #include "kernels/cuda/packed_columns.cuh"
 #include "kernels/cuda/packed_products.cuh"
+#include "kernels/cuda/packed_wide.cuh"
 
 namespace gemma4::kernels::cuda {
 namespace {
@@ -105,7 +107,8 @@ void combine(Queue queue, const ExpertsArgs& a, const float* result,
          combine_kernel, a, result, places);
 }
 
-// Sorts pairs by expert, and cuts each expert's into tiles. One block.
+// Sorts pairs by expert, and cuts each expert's into tiles. One block. An expert's rows begin at a
+// multiple of `align`.
 struct Sorting {
   const int32_t* experts;  // [pairs]
   int pairs;
@@ -113,8 +116,10 @@ struct Sorting {
   int num_experts;
   int tile_tokens;
   int num_tiles;
+  int align;
+  int rows;           // pairs, or more where they are aligned
   ExpertTile* tiles;  // [num_tiles]
-  int32_t* sources;   // [pairs] token of each row
+  int32_t* sources;   // [rows] token of each row, or -1
   int32_t* places;    // [pairs] row of each pair
 };
 
@@ -127,6 +132,7 @@ __global__ void sort_kernel(Sorting a) {
   begin();
   for (int e = threadIdx.x; e < a.num_experts; e += blockDim.x) counts[e] = 0;
   for (int i = threadIdx.x; i < a.num_tiles; i += blockDim.x) a.tiles[i] = {0, 0, 0};
+  for (int i = threadIdx.x; i < a.rows; i += blockDim.x) a.sources[i] = -1;
   __syncthreads();
   for (int p = threadIdx.x; p < a.pairs; p += blockDim.x) atomicAdd(counts + a.experts[p], 1);
   __syncthreads();
@@ -135,7 +141,7 @@ __global__ void sort_kernel(Sorting a) {
     int tile = 0;
 #pragma unroll 8
     for (int before = 0; before < e; ++before) {
-      next += counts[before];
+      next += ceil_div(counts[before], a.align) * a.align;
       tile += ceil_div(counts[before], a.tile_tokens);
     }
     starts[e] = next;
@@ -151,37 +157,58 @@ __global__ void sort_kernel(Sorting a) {
   }
 }
 
+// Rows that `pairs` take up where every expert's begin at a multiple of kBrickTokens
+int64_t aligned_rows(int64_t pairs, const ExpertsArgs& a) {
+  return ceil_div<int64_t>(pairs, kBrickTokens) * kBrickTokens +
+         std::min(pairs, a.num_experts) * (kBrickTokens - 1);
+}
+
+// Whether wide products pay: enough pairs that aligning them adds little, which also has room in
+// the workspace.
+bool can_group_wide(Queue queue, int64_t pairs, const ExpertsArgs& a) {
+  return pairs >= 8 * a.num_experts && can_multiply_wide(queue, std::max(a.hidden, a.width));
+}
+
 // Pairs of the same expert together
 void packed_groups(Queue queue, const ExpertsArgs& a) {
   const int64_t pairs = a.tokens * a.top_k;
+  const bool wide = can_group_wide(queue, pairs, a);
+  const int64_t rows = wide ? aligned_rows(pairs, a) : pairs;
   const int64_t row = a.gate_up.packed_row_bytes;
-  float* active = a.workspace;               // [pairs, F]
-  float* result = active + pairs * a.width;  // [pairs, D]
+  float* active = a.workspace;              // [rows, F]
+  float* result = active + rows * a.width;  // [rows, D]
   Sorting sorting{};
   sorting.experts = a.experts;
   sorting.pairs = static_cast<int>(pairs);
   sorting.top_k = static_cast<int>(a.top_k);
   sorting.num_experts = static_cast<int>(a.num_experts);
-  sorting.tile_tokens = expert_tile_tokens(queue, pairs, a.num_experts);
+  sorting.tile_tokens = wide ? 64 : expert_tile_tokens(queue, pairs, a.num_experts);
   sorting.num_tiles =
       static_cast<int>(pairs / sorting.tile_tokens + std::min(a.num_experts, pairs));
-  sorting.sources = reinterpret_cast<int32_t*>(result + pairs * a.hidden);
-  sorting.places = sorting.sources + pairs;
+  sorting.align = wide ? kBrickTokens : 1;
+  sorting.rows = static_cast<int>(rows);
+  sorting.sources = reinterpret_cast<int32_t*>(result + rows * a.hidden);
+  sorting.places = sorting.sources + rows;
   sorting.tiles = reinterpret_cast<ExpertTile*>(sorting.places + pairs);
   launch(queue, dim3(1), 1024,
          static_cast<size_t>(2 * padded_experts(sorting.num_experts)) * sizeof(int), sort_kernel,
          sorting);
+  const auto multiply = [&](DType dtype, const PackedLaunch& product, int64_t x_rows,
+                            const ExpertGroups& groups) {
+    if (wide) return multiply_wide_grouped(queue, dtype, product, groups);
+    multiply_grouped(queue, dtype, product, x_rows, groups);
+  };
   ExpertGroups groups{sorting.tiles, sorting.sources, sorting.num_tiles, sorting.tile_tokens};
   const auto* gate = static_cast<const std::byte*>(a.gate_up.packed);
   PackedLaunch product{};
   product.x = a.x;
-  product.tokens = pairs;
+  product.tokens = rows;
   product.depth = static_cast<int>(a.hidden);
   product.expert_bytes = 2 * a.width * row;
   product.form = Form::kGated;
   product.count = 1;
   product.parts[0] = {gate, gate + a.width * row, active, static_cast<int>(a.width), 0};
-  multiply_grouped(queue, a.gate_up.dtype, product, a.tokens, groups);
+  multiply(a.gate_up.dtype, product, a.tokens, groups);
   groups.sources = nullptr;  // sorted already
   product.x = active;
   product.depth = static_cast<int>(a.width);
@@ -189,7 +216,7 @@ void packed_groups(Queue queue, const ExpertsArgs& a) {
   product.form = Form::kPlain;
   product.parts[0] = {static_cast<const std::byte*>(a.down.packed), nullptr, result,
                       static_cast<int>(a.hidden), 0};
-  multiply_grouped(queue, a.down.dtype, product, pairs, groups);
+  multiply(a.down.dtype, product, rows, groups);
   combine(queue, a, result, sorting.places);
 }
 
@@ -232,8 +259,12 @@ void experts(Queue queue, const ExpertsArgs& a) {
   if (a.gate_up.packed != nullptr) {
     constexpr int64_t kFewPairs = 64;
     if (a.tokens * a.top_k <= kFewPairs) return packed_pairs(queue, a);
+    const int64_t most_wide =
+        (most_half_tokens(std::max(a.hidden, a.width)) - kBrickTokens * (a.num_experts + 1)) /
+        a.top_k;
     const int64_t at_once =
-        std::min(most_packed_tokens(queue, a.hidden), most_packed_tokens(queue, a.width) / a.top_k);
+        std::max<int64_t>(1, std::min({most_packed_tokens(queue, a.hidden),
+                                       most_packed_tokens(queue, a.width) / a.top_k, most_wide}));
     for (int64_t first = 0; first < a.tokens; first += at_once) {
       ExpertsArgs part = a;
       part.tokens = std::min(at_once, a.tokens - first);

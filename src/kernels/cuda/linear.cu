@@ -5,6 +5,7 @@
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
 #include "kernels/cuda/packed_products.cuh"
+#include "kernels/cuda/packed_wide.cuh"
 #include "kernels/cuda/products.cuh"
 
 namespace gemma4::kernels::cuda {
@@ -153,7 +154,12 @@ Activations activations_of(Queue queue) {
 }
 
 void run_packed(Queue queue, DType dtype, const PackedLaunch& a) {
-  fits_few(queue, dtype, a) ? multiply_few(queue, dtype, a) : multiply_packed(queue, dtype, a);
+  if (fits_few(queue, dtype, a)) return multiply_few(queue, dtype, a);
+  // A few rows and a small weight are not worth the start of a wide product.
+  constexpr int64_t kSmall = 32 << 20;
+  const bool is_small = a.tokens <= 8 && int64_t{a.parts[0].rows} * a.depth < kSmall;
+  if (!is_small && can_multiply_wide(queue, a.depth)) return multiply_wide(queue, dtype, a);
+  multiply_packed(queue, dtype, a);
 }
 
 PackedLaunch packed_launch(const float* x, int64_t tokens, const Matrix& weight) {

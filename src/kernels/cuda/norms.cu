@@ -137,12 +137,15 @@ __global__ void __launch_bounds__(kHeadWarps* kWarp) prepare_heads_kernel(Prepar
     sin[i] = in && !is_value ? a.sin[row * half + j] : 0.0f;
     sum += first[i] * first[i] + second[i] * second[i];
   }
-  float* out = a.q + (row * a.q_heads + head) * dim;
+  void* out = a.q;
+  DType dtype = DType::kF32;
+  int64_t start = (row * a.q_heads + head) * dim;
   if (!is_query) {
     const int64_t slot = a.slots[row];
     const int64_t block = slot / a.cache.block_tokens;
-    out = static_cast<float*>(is_value ? a.cache.v : a.cache.k) +
-          ((block * kv_heads + head) * a.cache.block_tokens + slot % a.cache.block_tokens) * dim;
+    out = is_value ? a.cache.v : a.cache.k;
+    dtype = a.cache.dtype;
+    start = ((block * kv_heads + head) * a.cache.block_tokens + slot % a.cache.block_tokens) * dim;
   }
   const float inverse = inverse_rms(warp_sum(sum), dim, a.eps);
 #pragma unroll
@@ -151,8 +154,8 @@ __global__ void __launch_bounds__(kHeadWarps* kWarp) prepare_heads_kernel(Prepar
     if (j >= half) continue;
     const float low = first[i] * inverse * first_weight[i];
     const float high = second[i] * inverse * second_weight[i];
-    out[j] = low * cos[i] - high * sin[i];
-    out[half + j] = high * cos[i] + low * sin[i];
+    put(out, dtype, start + j, low * cos[i] - high * sin[i]);
+    put(out, dtype, start + half + j, high * cos[i] + low * sin[i]);
   }
 }
 

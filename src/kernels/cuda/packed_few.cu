@@ -88,17 +88,21 @@ __device__ inline void put_columns(const Launch& l, int64_t first, int tokens, s
 }
 
 // Pieces of a warp's tiles on their way
-template <Packing kPacking, int kTiles>
+template <Packing kPacking, int kTiles, int kMostBytes>
 struct Ring {
   static constexpr int kBytes = piece_bytes(kPacking) * kTiles;
-  static constexpr int kStages = std::clamp(4608 / kBytes, 2, 8);
+  static constexpr int kStages = std::clamp(kMostBytes / kBytes, 2, 8);
   static constexpr int kWarpBytes = kBytes * kStages;
 };
+constexpr int kRingBytes = 4608;  // of a warp
+// Beside long rows, so that three blocks still fit a multiprocessor, which are what keeps the
+// memory busy
+constexpr int kShortRingBytes = 3200;
 
-template <Packing kPacking, int kTiles, int kWarps>
+template <Packing kPacking, int kTiles, int kWarps, int kMostBytes>
 __global__ void __launch_bounds__(kWarps* kWarp, kWarps > 8 ? 1 : 3) few_kernel(Launch l) {
   constexpr int kThreads = kWarps * kWarp;
-  using R = Ring<kPacking, kTiles>;
+  using R = Ring<kPacking, kTiles, kMostBytes>;
   extern __shared__ __align__(128) std::byte shared[];
   __shared__ float partial[kWarps][kTiles][kTileRows][kMostColumns];
   const PackedLaunch& a = l.a;
@@ -203,11 +207,12 @@ __global__ void __launch_bounds__(kWarps* kWarp, kWarps > 8 ? 1 : 3) few_kernel(
   }
 }
 
-template <Packing kPacking, int kTiles, int kWarps>
+template <Packing kPacking, int kTiles, int kWarps, int kMostBytes = kRingBytes>
 void run(Queue queue, Launch l) {
+  const auto kernel = few_kernel<kPacking, kTiles, kWarps, kMostBytes>;
+  constexpr size_t kRing = kWarps * Ring<kPacking, kTiles, kMostBytes>::kWarpBytes;
   static const cudaError_t allowed = cudaFuncSetAttribute(
-      few_kernel<kPacking, kTiles, kWarps>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-      static_cast<int>(kMostShared + kWarps * Ring<kPacking, kTiles>::kWarpBytes));
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kMostShared + kRing));
   (void)allowed;  // where it failed, so does the launch
   PackedLaunch& a = l.a;
   const auto rows_at_once = static_cast<int64_t>(l.columns / l.planes);
@@ -226,9 +231,7 @@ void run(Queue queue, Launch l) {
         ceil_div(ceil_div(a.parts[i].rows, kTileRows), kWarps / l.warps_per_tile));
   }
   launch(queue, dim3(num_blocks, static_cast<unsigned>(turns)), kWarps * kWarp,
-         kWarps * Ring<kPacking, kTiles>::kWarpBytes +
-             shared_bytes(a.depth, l.columns, has_offset(kPacking)),
-         few_kernel<kPacking, kTiles, kWarps>, l);
+         kRing + shared_bytes(a.depth, l.columns, has_offset(kPacking)), kernel, l);
 }
 
 }  // namespace
@@ -252,6 +255,9 @@ void multiply_few(Queue queue, DType dtype, PackedLaunch a) {
     constexpr int kCard = 132;  // multiprocessors of a large card
     if (a.experts == nullptr && tiles <= kCard && pieces_of(a.depth) >= 4 * kMostWarps)
       return run<kPacking, 1, kMostWarps>(queue, l);
+    constexpr size_t kLong = 32 << 10;
+    if (shared_bytes(a.depth, l.columns, has_offset(kPacking)) > kLong)
+      return run<kPacking, 1, 8, kShortRingBytes>(queue, l);
     run<kPacking, 1, 8>(queue, l);
   });
 }

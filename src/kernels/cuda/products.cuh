@@ -9,7 +9,7 @@ namespace gemma4::kernels::cuda {
 // product for each weight instead of three, tensor cores win earlier.
 constexpr int64_t kMostFewTokens = 8;
 constexpr int64_t kMostFewRounded = 2;
-constexpr size_t kPlaneBytes = 64 << 20;  // of the scratch memory, for activations
+constexpr size_t kPlaneBytes = 96 << 20;  // of the scratch memory, for activations
 
 // What becomes of a sum
 enum class Form {

@@ -177,32 +177,46 @@ __device__ inline void add_values(const Scores<S>& weights, const __nv_bfloat16*
   }
 }
 
-// Elements of a tile on their way from the cache, in float32, to shared memory, in bfloat16
-template <class S>
-struct Fetch {
-  float4 vectors[S::kVectors];
+// Four elements of the cache in bfloat16
+__device__ inline uint2 as_pairs(uint2 v, const __nv_bfloat16*) { return v; }
+__device__ inline uint2 as_pairs(uint2 v, const __half*) {
+  const auto pair = [](uint32_t bits) {
+    const float2 both = __half22float2(*reinterpret_cast<const __half2*>(&bits));
+    return to_pair(both.x, both.y);
+  };
+  return {pair(v.x), pair(v.y)};
+}
+__device__ inline uint2 as_pairs(float4 v, const float*) {
+  return {to_pair(v.x, v.y), to_pair(v.z, v.w)};
+}
 
-  __device__ void load(const float* cache, const int64_t* offsets, int dim) {
+// Elements of a tile on their way from the cache to shared memory, in bfloat16
+template <class S, typename T>
+struct Fetch {
+  using Vector = std::conditional_t<sizeof(T) == 4, float4, uint2>;
+  Vector vectors[S::kVectors];
+
+  __device__ void load(const T* cache, const int64_t* offsets, int dim) {
 #pragma unroll
     for (int v = 0; v < S::kVectors; ++v) {
       const int i = v * S::kThreads + static_cast<int>(threadIdx.x);
       const int j = i % (S::kDim / 4) * 4;
-      vectors[v] = {0, 0, 0, 0};
+      vectors[v] = {};
       if (j < dim)
-        vectors[v] = *reinterpret_cast<const float4*>(cache + offsets[i / (S::kDim / 4)] + j);
+        vectors[v] = *reinterpret_cast<const Vector*>(cache + offsets[i / (S::kDim / 4)] + j);
     }
   }
   __device__ void store(__nv_bfloat16* tile) const {
 #pragma unroll
     for (int v = 0; v < S::kVectors; ++v) {
       const int i = v * S::kThreads + static_cast<int>(threadIdx.x);
-      *reinterpret_cast<uint2*>(tile + i / (S::kDim / 4) * S::kStride + i % (S::kDim / 4) * 4) = {
-          to_pair(vectors[v].x, vectors[v].y), to_pair(vectors[v].z, vectors[v].w)};
+      *reinterpret_cast<uint2*>(tile + i / (S::kDim / 4) * S::kStride + i % (S::kDim / 4) * 4) =
+          as_pairs(vectors[v], static_cast<const T*>(nullptr));
     }
   }
 };
 
-template <class S>
+template <class S, typename T>
 __global__ void __launch_bounds__(S::kThreads) prompt_kernel(AttentionArgs a) {
   extern __shared__ __align__(128) __nv_bfloat16 shared[];
   __shared__ Rows<S> rows;
@@ -265,9 +279,9 @@ __global__ void __launch_bounds__(S::kThreads) prompt_kernel(AttentionArgs a) {
         rows.offsets[tile % 2][threadIdx.x] = offset_of(a.cache, blocks, kv_head, key);
     };
     const int num_tiles = ceil_div(segment.end - segment.begin, S::kKeys);
-    const auto* const cached_keys = static_cast<const float*>(a.cache.k);
-    const auto* const cached_values = static_cast<const float*>(a.cache.v);
-    Fetch<S> fetch;
+    const auto* const cached_keys = static_cast<const T*>(a.cache.k);
+    const auto* const cached_values = static_cast<const T*>(a.cache.v);
+    Fetch<S, T> fetch;
     __syncthreads();  // the segment before may still be read
     find_keys(0);
     find_keys(1);
@@ -319,16 +333,16 @@ __global__ void __launch_bounds__(S::kThreads) prompt_kernel(AttentionArgs a) {
   }
 }
 
-template <class S>
+template <class S, typename T>
 void run(Queue queue, const AttentionArgs& a) {
   static const cudaError_t allowed =
-      cudaFuncSetAttribute(prompt_kernel<S>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+      cudaFuncSetAttribute(prompt_kernel<S, T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                            static_cast<int>(S::kSharedBytes));
   (void)allowed;  // where it failed, so does the launch
   const int64_t tokens_per_block = S::kRows / (a.q_heads / a.cache.heads);
   const dim3 grid(static_cast<unsigned>(ceil_div(a.tokens, tokens_per_block)),
                   static_cast<unsigned>(a.cache.heads));
-  launch(queue, grid, S::kThreads, S::kSharedBytes, prompt_kernel<S>, a);
+  launch(queue, grid, S::kThreads, S::kSharedBytes, prompt_kernel<S, T>, a);
 }
 
 template <int kDim>
@@ -336,8 +350,10 @@ void run_dim(Queue queue, const AttentionArgs& a) {
   constexpr int64_t kCard = 100;  // most of the multiprocessors of a large card
   using Large = Shape<kDim, 8>;
   // Larger blocks read less, if there are enough of them.
-  if (a.tokens * a.q_heads >= kCard * Large::kRows) return run<Large>(queue, a);
-  run<Shape<kDim, 4>>(queue, a);
+  const bool is_large = a.tokens * a.q_heads >= kCard * Large::kRows;
+  dispatch_cache(a.cache, [&]<typename T>() {
+    is_large ? run<Large, T>(queue, a) : run<Shape<kDim, 4>, T>(queue, a);
+  });
 }
 
 }  // namespace

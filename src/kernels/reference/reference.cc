@@ -260,6 +260,7 @@ const Table& reference_table() {
       .name = "reference",
       .reads_blocks = true,
       .narrow_kv = true,
+      .quantised_kv = true,
       .embed = embed,
       .combine_per_layer = combine_per_layer,
       .rms_norm = rms_norm,

@@ -32,6 +32,8 @@ constexpr const char* kHelp =
     "/think [on|off]   think before answering, or not (alone: the other of the two)\n"
     "/system TEXT      set the system text (without TEXT: remove it)\n"
     "/image FILE       show a picture with the next message\n"
+    "/audio FILE       play a sound with the next message\n"
+    "/video FILE       show a film with the next message\n"
     "/new              start a new conversation\n"
     "/save FILE        save the conversation as JSON\n"
     "/stats            speed and length of the last answer\n"
@@ -231,8 +233,10 @@ class Chat {
           static_cast<long long>(last_->completion_tokens), last_->tokens_per_second());
     } else if (name == "/image") {
       attach(rest);
-    } else if (name == "/audio" || name == "/video") {
-      std::printf("%s: this version reads text only\n\n", name.c_str());
+    } else if (name == "/audio") {
+      listen(rest);
+    } else if (name == "/video") {
+      watch(rest);
     } else {
       std::printf("unknown command %s; /help lists them\n\n", name.c_str());
     }
@@ -252,6 +256,42 @@ class Chat {
     }
     std::printf("%s; it goes with your next message\n", picture.value().summary.c_str());
     if (!picture.value().note.empty()) std::printf("(%s)\n", picture.value().note.c_str());
+    std::printf("\n");
+  }
+
+  void listen(const std::string& file) {
+    if (file.empty()) {
+      std::printf("/audio needs a file\n\n");
+      return;
+    }
+    const Result<PreparedMedia> sound = conversation_.attach_audio(file);
+    if (!sound.ok()) {
+      fail(sound.error());
+      std::fputs("\n", stderr);
+      return;
+    }
+    list({sound.value()});
+  }
+
+  void watch(const std::string& file) {
+    if (file.empty()) {
+      std::printf("/video needs a file\n\n");
+      return;
+    }
+    const Result<std::vector<PreparedMedia>> film = conversation_.attach_video(file, {});
+    if (!film.ok()) {
+      fail(film.error());
+      std::fputs("\n", stderr);
+      return;
+    }
+    list(film.value());
+  }
+
+  static void list(const std::vector<PreparedMedia>& media) {
+    for (const PreparedMedia& medium : media) {
+      std::printf("%s; it goes with your next message\n", medium.summary.c_str());
+      if (!medium.note.empty()) std::printf("(%s)\n", medium.note.c_str());
+    }
     std::printf("\n");
   }
 

@@ -123,6 +123,19 @@ Result<PreparedMedia> Conversation::attach_image(const std::string& source, int6
   return picture;
 }
 
+Result<PreparedMedia> Conversation::attach_audio(const std::string& source) {
+  G4_ASSIGN_OR_RETURN(PreparedMedia sound, media_reader_.sound(source));
+  attached_.push_back(sound);
+  return sound;
+}
+
+Result<std::vector<PreparedMedia>> Conversation::attach_video(
+    const std::string& source, const media::VideoSampling& sampling) {
+  G4_ASSIGN_OR_RETURN(std::vector<PreparedMedia> film, media_reader_.film(source, sampling));
+  attached_.insert(attached_.end(), film.begin(), film.end());
+  return film;
+}
+
 Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink,
                                  const StopQuestion& stop) {
   std::vector<chat::Message> messages = messages_;
@@ -132,11 +145,14 @@ Result<Answer> Conversation::ask(const std::string& text, const AnswerSink& sink
   }
   std::vector<chat::ContentPart> parts;
   std::vector<PreparedMedia> media = media_;
-  for (const PreparedMedia& attached : attached_) {
-    parts.push_back(attached.part);
-    media.push_back(attached);
+  for (const bool after_text : {false, true}) {
+    if (after_text) parts.push_back({.text = text});
+    for (const PreparedMedia& attached : attached_) {
+      if (attached.after_text != after_text) continue;
+      parts.push_back(attached.part);
+      media.push_back(attached);
+    }
   }
-  parts.push_back({.text = text});
   messages.push_back({.role = "user", .content = std::move(parts)});
   Result<Answer> answer = respond(std::move(messages), std::move(media), sink, stop);
   if (answer.ok()) attached_.clear();

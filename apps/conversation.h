@@ -54,6 +54,10 @@ class Conversation {
   // A picture for the next question, before its text and after those attached already. Errors:
   // those of MediaReader::image.
   Result<PreparedMedia> attach_image(const std::string& source, int64_t budget);
+  // The same of a sound, and of a film; its sound track comes after the text.
+  Result<PreparedMedia> attach_audio(const std::string& source);
+  Result<std::vector<PreparedMedia>> attach_video(const std::string& source,
+                                                  const media::VideoSampling& sampling);
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped or broke off; after an error the history is as
   // before, and what was attached still is.

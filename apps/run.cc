@@ -12,6 +12,7 @@
 #include "apps/conversation.h"
 #include "apps/interrupt.h"
 #include "apps/json_output.h"
+#include "apps/option_checks.h"
 #include "apps/options.h"
 #include "apps/printable.h"
 #include "apps/prompt_input.h"
@@ -30,6 +31,9 @@ struct Arguments {
   bool raw = false;
   bool json = false;
   std::vector<std::string> images;
+  std::vector<std::string> sounds;
+  std::vector<std::string> films;
+  media::VideoSampling sampling;
   bool boxes = false;
   std::string boxes_image;
   ToolLoopArguments tool_loop;
@@ -147,6 +151,16 @@ Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
                         conversation.attach_image(source, arguments.conversation.image_budget));
     if (!picture.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", picture.note.c_str());
   }
+  for (const std::string& source : arguments.films) {
+    G4_ASSIGN_OR_RETURN(const std::vector<PreparedMedia> film,
+                        conversation.attach_video(source, arguments.sampling));
+    for (const PreparedMedia& part : film)
+      if (!part.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", part.note.c_str());
+  }
+  for (const std::string& source : arguments.sounds) {
+    G4_ASSIGN_OR_RETURN(const PreparedMedia sound, conversation.attach_audio(source));
+    if (!sound.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", sound.note.c_str());
+  }
   if (arguments.raw) return conversation.complete(prompt, sink, stop);
   G4_ASSIGN_OR_RETURN(Answer answer, conversation.ask(prompt, sink, stop));
   return run_calls(conversation, std::move(answer), arguments.tool_loop, printer, sink, stop);
@@ -176,8 +190,12 @@ bool wants_boxes(const Arguments& arguments) {
 }
 
 Status check_pictures(const Arguments& arguments) {
-  if (arguments.raw && !arguments.images.empty())
-    return Error{ErrorCode::kInvalidArgument, "--image needs the chat format; leave --raw out"};
+  for (const auto& [option, sources] :
+       {std::pair("--image", &arguments.images), std::pair("--audio", &arguments.sounds),
+        std::pair("--video", &arguments.films)})
+    if (arguments.raw && !sources->empty())
+      return Error{ErrorCode::kInvalidArgument,
+                   str_cat(option, " needs the chat format; leave --raw out")};
   if (wants_boxes(arguments) && arguments.images.size() != 1)
     return Error{ErrorCode::kInvalidArgument, "--boxes needs one picture, given with --image"};
   return {};
@@ -233,6 +251,18 @@ Command add_run(CLI::App& app) {
                       "Picture (JPEG, PNG, WebP, GIF) before the prompt, a file or a data URL; "
                       "several are allowed");
   add_image_tokens_argument(*command, arguments->conversation.image_budget);
+  command->add_option(
+      "--audio", arguments->sounds,
+      "Sound before the prompt, up to 30 s of any format of FFmpeg, a file or a data "
+      "URL; several are allowed");
+  command->add_option("--video", arguments->films,
+                      "Film before the prompt, its sound after it, a file or a data URL; several "
+                      "are allowed");
+  command
+      ->add_option("--video-fps", arguments->sampling.fps,
+                   "Frames of each second of a film, at most 60 in all (default: 32 frames of the "
+                   "whole)")
+      ->check(number("above 0", [](double v) { return v > 0; }));
   command->add_flag("--boxes", arguments->boxes,
                     "Print the boxes that the answer names, in pixels of the picture, as JSON");
   command->add_option("--boxes-image", arguments->boxes_image,

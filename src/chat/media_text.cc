@@ -66,10 +66,23 @@ Result<std::string> expand(std::string_view text, std::array<Queue, 3>& queues) 
 
 }  // namespace
 
-std::string image_text(int64_t count) {
-  std::string text = "<|image>";
-  for (int64_t i = 0; i < count; ++i) text += "<|image|>";
-  return text + "<image|>";
+namespace {
+
+std::string slots(std::string text, int64_t count, std::string_view placeholder,
+                  std::string_view end) {
+  for (int64_t i = 0; i < count; ++i) text += placeholder;
+  text += end;
+  return text;
+}
+
+}  // namespace
+
+std::string image_text(int64_t count) { return slots("<|image>", count, "<|image|>", "<image|>"); }
+
+std::string audio_text(int64_t count) { return slots("<|audio>", count, "<|audio|>", "<audio|>"); }
+
+std::string frame_text(const std::string& time, int64_t count) {
+  return slots(time + " <|image>", count, "<|video|>", "<image|>");
 }
 
 Result<std::vector<PromptPart>> expand_media(std::vector<PromptPart> prompt,

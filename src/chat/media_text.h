@@ -21,6 +21,11 @@ struct MediaText {
 
 // "<|image>" + count placeholders + "<image|>"
 std::string image_text(int64_t count);
+// "<|audio>" + count placeholders + "<audio|>"
+std::string audio_text(int64_t count);
+// One frame of a film: "00:07 <|image>" + count placeholders + "<image|>". Frames of one film are
+// joined by single spaces.
+std::string frame_text(const std::string& time, int64_t count);
 
 // `prompt` with the k-th placeholder of each type replaced by the k-th text of that type. Only the
 // template's parts have placeholders. kInvalidArgument where their numbers differ.

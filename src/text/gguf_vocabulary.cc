@@ -162,6 +162,16 @@ void fill_syllables(Tokens& tokens, std::vector<std::string_view>& merges) {
   }
 }
 
+// What stands around media, at the last ids that are free.
+void put_media_markers(Tokens& tokens) {
+  size_t id = tokens.pieces.size();
+  for (const std::string_view marker : {"<|image>", "<image|>", "<|audio>", "<audio|>"}) {
+    while (id > 0 && tokens.pieces[id - 1].data() != nullptr) --id;
+    if (id == 0) return;
+    tokens.set(--id, marker, kControl);
+  }
+}
+
 }  // namespace
 
 Status add_gguf_vocabulary(std::string_view tokenizer_json, int64_t vocab_size,
@@ -194,6 +204,7 @@ Status add_synthetic_vocabulary(int64_t vocab_size, std::span<const int32_t> pla
                    str_cat("id ", id, " of ", kMedia[i], " is taken by ", tokens.pieces[id])};
     tokens.set(id, kMedia[i], kControl);
   }
+  if (!placeholders.empty()) put_media_markers(tokens);
   std::vector<std::string_view> merges;
   fill_syllables(tokens, merges);
   add_tokens(tokens, merges, header);

@@ -18,8 +18,8 @@ Status add_gguf_vocabulary(std::string_view tokenizer_json, int64_t vocab_size,
 
 // Adds a made-up vocabulary, for models with made-up weights: Gemma's control tokens and bytes at
 // their ids, and syllables of lower-case letters, one merge each. `placeholders` are the ids of
-// <|image|>, <|audio|> and <|video|>, as many as there are. kUnsupported below 494 ids, which the
-// bytes need.
+// <|image|>, <|audio|> and <|video|>, as many as there are; with them come the markers around
+// media, at the last free ids. kUnsupported below 494 ids, which the bytes need.
 Status add_synthetic_vocabulary(int64_t vocab_size, std::span<const int32_t> placeholders,
                                 io::GgufHeader& header);
 

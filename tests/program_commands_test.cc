@@ -111,8 +111,18 @@ TEST(Verify, AgreesOnEveryTextKey) {
   EXPECT_THAT(outcome.out, HasSubstr("15 of 15 keys agree with the reference"));
 }
 
+TEST(Verify, AgreesOnPicturesAndSounds) {
+  for (const std::string model : {"tiny-e", "tiny-12b"}) {
+    const Outcome outcome = run_program({"verify", kGoldens + "/" + model});
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("image.soft0"), HasSubstr("audio.logits")));
+  }
+}
+
 TEST(Verify, KeyThatCannotBeComputedIsAFailure) {
-  const Outcome outcome = run_program({"verify", kGoldens + "/tiny-e", "--keys", "audio.*"});
+  const Outcome outcome =
+      run_program({"verify", kGoldens + "/tiny-31b", "--golden",
+                   kGoldens + "/tiny-e/golden.safetensors", "--keys", "audio.*"});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("not computed: "));
   EXPECT_THAT(outcome.err, HasSubstr("does not agree"));

@@ -11,8 +11,9 @@
 #include "kernels/peaks.h"
 #include "kernels/registry.h"
 #include "media/log_mel.h"
+#include "model/audio_tensors.h"
 #include "model/audio_tower.h"
-#include "tests/audio_testing.h"
+#include "tests/tower_testing.h"
 
 namespace gemma4 {
 namespace {
@@ -48,7 +49,9 @@ void tower(benchmark::State& state) {
   const auto json =
       io::read_file(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/spec/configs/e2b.json");
   const model::Config config = model::parse_config(json.value()).value();
-  const io::TensorStore store = testing::formula_audio_store(config, *device->queue().pool);
+  model::AudioWeights weights;
+  const io::TensorStore store =
+      testing::formula_store(model::audio_tensors(config, weights), *device->queue().pool);
   const auto loaded = model::AudioTower::create(config, store, device);
   if (!loaded.ok()) return state.SkipWithError(loaded.error().message.c_str());
   const std::vector<float> input = media::log_mel(sweep(state.range(0) * media::kSampleRate));

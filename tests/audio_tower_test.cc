@@ -8,8 +8,9 @@
 #include <cmath>
 
 #include "kernels/registry.h"
-#include "tests/audio_testing.h"
+#include "model/audio_tensors.h"
 #include "tests/kernel_testing.h"
+#include "tests/tower_testing.h"
 
 namespace gemma4::testing {
 namespace {

@@ -3,31 +3,20 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
 
 #include "kernels/registry.h"
 #include "media/log_mel.h"
+#include "model/audio_tensors.h"
 #include "model/audio_tower.h"
 #include "model/model.h"
-#include "tests/audio_testing.h"
 #include "tests/kernel_testing.h"
+#include "tests/tower_testing.h"
 
 namespace gemma4::testing {
 namespace {
 
 const std::string kGolden = std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/";
-
-double relative_error(const std::vector<float>& out, const io::Tensor& tensor) {
-  const std::vector<float> reference = io::read_floats(tensor).value();
-  if (out.size() != reference.size()) return INFINITY;
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < out.size(); ++i) {
-    difference += std::pow(static_cast<double>(out[i]) - reference[i], 2);
-    norm += std::pow(static_cast<double>(reference[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
 
 // What the reference heard: the features of a sound, without those of its padding.
 std::vector<float> golden_features(const std::string& sound) {
@@ -77,7 +66,9 @@ TEST(GoldenAudioFullSize, TheTowerOfE2bAgrees) {
   const auto config =
       model::parse_config(io::read_file(kGolden + "spec/configs/e2b.json").value()).value();
   const auto device = kernels::open_cpu_device({}).value();
-  const io::TensorStore store = formula_audio_store(config, *device->queue().pool);
+  model::AudioWeights weights;
+  const io::TensorStore store =
+      formula_store(model::audio_tensors(config, weights), *device->queue().pool);
   const auto tower = model::AudioTower::create(config, store, device);
   ASSERT_TRUE(tower.ok()) << tower.error().message;
   Observed observed;

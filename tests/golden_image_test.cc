@@ -10,6 +10,7 @@
 #include "kernels/registry.h"
 #include "media/image_processor.h"
 #include "model/model.h"
+#include "model/vision_tensors.h"
 #include "model/vision_tower.h"
 #include "tests/kernel_testing.h"
 #include "tests/tower_testing.h"

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,10 +13,13 @@
 #include "io/safetensors.h"
 #include "model/formula_weights.h"
 #include "model/tensor_list.h"
-#include "model/vision_tensors.h"
 #include "ops/context.h"
 
 namespace gemma4::testing {
+
+inline int64_t num_elements(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
 
 // These tensors in bfloat16, by the formula of model/formula_weights.h.
 inline io::TensorStore formula_store(const std::vector<model::TensorEntry>& entries,
@@ -23,8 +28,7 @@ inline io::TensorStore formula_store(const std::vector<model::TensorEntry>& entr
   io::TensorMap tensors;
   for (const model::TensorEntry& entry : entries) {
     io::Tensor tensor{DType::kBF16, entry.shape, {}};
-    int64_t elements = 1;
-    for (const int64_t dim : entry.shape) elements *= dim;
+    const int64_t elements = num_elements(entry.shape);
     std::vector<std::byte> bytes(static_cast<size_t>(elements) * 2);
     auto* const values = reinterpret_cast<uint16_t*>(bytes.data());
     pool.parallel_for(elements, 1 << 16, [&](int64_t begin, int64_t end) {

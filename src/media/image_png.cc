@@ -43,11 +43,10 @@ void read_bytes(png_structp png, png_bytep target, size_t count) {
   reader.rest = reader.rest.subspan(count);
 }
 
-bool read_header(PngReader& reader, const ImageLimits& limits) {
+bool read_header(PngReader& reader) {
   if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
   png_set_read_fn(reader.png, &reader, read_bytes);
-  png_set_user_limits(reader.png, static_cast<png_uint_32>(limits.max_side),
-                      static_cast<png_uint_32>(limits.max_side));
+  png_set_user_limits(reader.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the caller looks, and says
   png_set_chunk_malloc_max(reader.png, 8 << 20);  // texts and profiles, which nobody reads here
   png_read_info(reader.png, reader.info);
   reader.image.width = png_get_image_width(reader.png, reader.info);
@@ -119,7 +118,7 @@ Result<DecodedImage> decode_png(std::span<const std::byte> file, const ImageLimi
   reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader.message, on_error, on_warning);
   if (reader.png != nullptr) reader.info = png_create_info_struct(reader.png);
   if (reader.info == nullptr) return failed(ErrorCode::kResourceExhausted, {"not enough memory"});
-  if (!read_header(reader, limits)) return failed(ErrorCode::kInvalidData, reader.message);
+  if (!read_header(reader)) return failed(ErrorCode::kInvalidData, reader.message);
   const int64_t width = reader.image.width, height = reader.image.height;
   G4_RETURN_IF_ERROR(check_size(width, height, limits));
   reader.image.rgb.resize(static_cast<size_t>(3 * width * height));

@@ -34,6 +34,7 @@ struct Arguments {
   std::string tool_cases;
   std::string sounds;                            // golden features to check instead
   std::string pictures;                          // golden sizes and pixels to check instead
+  std::string inputs;                            // of the goldens: image/, audio/
   DeviceArguments device{.activations = "f32"};  // this command is about exactness
   std::string kv_type;
   std::string quantize;
@@ -112,13 +113,14 @@ Result<bool> verify_model(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const io::TensorStore golden, std::move(opened));
   if (const std::string& note = loaded.projector().note; !note.empty())
     std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
-  // The goldens of a model stand beside the sounds and pictures that they were made with.
-  const auto beside = [&](const char* folder) {
-    std::error_code ignored;
-    return (std::filesystem::absolute(golden_path, ignored).parent_path() / ".." / folder).string();
-  };
-  if (options.sounds.empty()) options.sounds = beside("audio");
-  if (options.pictures.empty()) options.pictures = beside("image");
+  // The folder of a model's golden stands beside the pictures and sounds that it was made with.
+  std::error_code ignored;
+  const std::filesystem::path inputs =
+      arguments.inputs.empty()
+          ? std::filesystem::absolute(golden_path, ignored).parent_path().parent_path()
+          : std::filesystem::path(arguments.inputs);
+  options.sounds = inputs / "audio";
+  options.pictures = inputs / "image";
   const auto shared = std::make_shared<const model::Model>(std::move(loaded));
   G4_ASSIGN_OR_RETURN(const auto results, verify_golden(shared, golden, options));
   return report(results, arguments.json);
@@ -236,12 +238,9 @@ Command add_verify(CLI::App& app) {
       ->excludes(chat_cases)
       ->excludes(tool_cases)
       ->excludes(tokenizer);
-  command->add_option("--inputs", arguments->options.pictures,
-                      "Folder of the pictures behind the image keys (default: image beside the "
-                      "golden file's folder)");
-  command->add_option("--sounds", arguments->options.sounds,
-                      "Folder of the sounds behind the audio keys (default: audio beside the "
-                      "golden file's folder)");
+  command->add_option("--inputs", arguments->inputs,
+                      "Folder with image/ and audio/, the pictures and sounds behind the keys "
+                      "(default: that of the golden file's folder)");
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return run(*arguments); };
 }

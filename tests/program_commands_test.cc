@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -117,6 +118,19 @@ TEST(Verify, AgreesOnPicturesAndSounds) {
     EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
     EXPECT_THAT(outcome.out, AllOf(HasSubstr("image.soft0"), HasSubstr("audio.logits")));
   }
+}
+
+TEST(Verify, InputsAreLookedForWhereTheOptionSays) {
+  TemporaryFolder folder;
+  std::filesystem::copy_file(kGoldens + "/tiny-e/golden.safetensors",
+                             folder / "golden.safetensors");
+  const auto verify = [&](const std::string& inputs) {
+    return run_program({"verify", kGoldens + "/tiny-e", "--golden", folder / "golden.safetensors",
+                        "--keys", "image.soft0", "--inputs", inputs});
+  };
+  const Outcome outcome = verify(kGoldens);
+  EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+  EXPECT_THAT(verify(folder / "no").out, HasSubstr("not computed: "));
 }
 
 TEST(Verify, KeyThatCannotBeComputedIsAFailure) {

@@ -21,6 +21,12 @@ struct FloatWeights {
   std::vector<double> weights;  // [n_out, taps]
 };
 
+// A bound of the taps: the whole part of `at` and a half, cut towards zero as in the reference.
+int64_t bound(double at) {
+  const double later = at + 0.5;
+  return static_cast<int64_t>(later);
+}
+
 FloatWeights float_weights(int64_t n_in, int64_t n_out) {
   const double scale = static_cast<double>(n_in) / static_cast<double>(n_out);
   const double filter_scale = std::max(scale, 1.0);
@@ -30,8 +36,8 @@ FloatWeights float_weights(int64_t n_in, int64_t n_out) {
   result.weights.resize(static_cast<size_t>(n_out * result.taps));
   for (int64_t i = 0; i < n_out; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const auto begin = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
-    const auto end = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), n_in);
+    const auto begin = std::max<int64_t>(bound(centre - support), 0);
+    const auto end = std::min<int64_t>(bound(centre + support), n_in);
     double* const row = result.weights.data() + i * result.taps;
     double sum = 0;
     for (int64_t j = begin; j < end; ++j) {
@@ -49,8 +55,7 @@ FloatWeights float_weights(int64_t n_in, int64_t n_out) {
 int sixteen_bit_precision(const std::vector<double>& weights) {
   const double largest = *std::max_element(weights.begin(), weights.end());
   int precision = 0;
-  while (precision < 22 && static_cast<int>(0.5 + std::ldexp(largest, precision + 1)) < 1 << 15)
-    ++precision;
+  while (precision < 22 && std::ldexp(largest, precision + 1) + 0.5 < 1 << 15) ++precision;
   return precision;
 }
 

@@ -24,7 +24,8 @@ auto from_data_url(std::string_view url, uint64_t max_bytes, const Decode& decod
     -> decltype(decode(std::span<const std::byte>(), std::string())) {
   G4_ASSIGN_OR_RETURN(const DataUrl file, parse_data_url(url, max_bytes));
   auto result = decode(file.bytes, std::string());
-  if (!result.ok()) return result.error().with_context(str_cat("data URL of ", file.media_type));
+  if (!result.ok())
+    return result.error().with_context(str_cat("data URL of type ", quote(file.media_type)));
   return result;
 }
 

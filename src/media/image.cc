@@ -87,7 +87,8 @@ Result<Image> read_image(const std::string& path, const ImageLimits& limits) {
 Result<Image> image_from_data_url(std::string_view url, const ImageLimits& limits) {
   G4_ASSIGN_OR_RETURN(const DataUrl file, parse_data_url(url, limits.max_file_bytes));
   auto image = decode_image(file.bytes, limits);
-  if (!image.ok()) return image.error().with_context(str_cat("data URL of ", file.media_type));
+  if (!image.ok())
+    return image.error().with_context(str_cat("data URL of type ", quote(file.media_type)));
   return image;
 }
 

@@ -44,6 +44,12 @@ TEST(Image, WhatIsNoPictureIsOneError) {
     EXPECT_FALSE(decode_image(bytes(head)).ok());
 }
 
+TEST(Image, DataUrlsAreNamedInOneLine) {
+  const auto image = image_from_data_url("data:a\nb;base64,aGk=");
+  ASSERT_FALSE(image.ok());
+  EXPECT_EQ(image.error().message.find('\n'), std::string::npos) << image.error().message;
+}
+
 TEST(Image, PngSurvivesAndLimitsHold) {
   if (!decodes_images()) GTEST_SKIP() << "this build has no decoders (GEMMA4_IMAGES=OFF)";
   const std::string path = std::filesystem::temp_directory_path() / "gemma4_image_test.png";

@@ -182,7 +182,7 @@ HWY_INLINE void weighted_sum(const SumTile& t, const KvPart<Format>& v, int64_t 
 }
 
 // How much of a part becomes floats for several tiles of queries: rows of kNearVectors vectors,
-// half of the nearest cache of an AVX-512 processor. Fewer queries read the part itself.
+// 16 KiB with AVX-512. Fewer queries read the part itself.
 constexpr int kNearVectors = vectors_beside(kAttentionQueries);
 constexpr int64_t kNearRows = 128;
 using NearTile = float[kNearRows * kNearVectors * HWY_LANES(float)];

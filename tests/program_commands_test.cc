@@ -257,6 +257,21 @@ TEST(Bench, JsonHasARowForEachTest) {
   for (const auto& row : json["rows"]) EXPECT_GT(row["tokens_per_second"], 0);
 }
 
+TEST(Bench, AProfileSaysWhereTheTimeOfEachTestGoes) {
+  const std::vector<std::string> bench = {"bench", "-p", "16", "-n", "4", "-r", "1", "--profile"};
+  const Outcome table = run_program(bench);
+  ASSERT_EQ(table.exit_code, 0) << testing::PrintToString(table);
+  EXPECT_THAT(table.out, AllOf(HasSubstr("prompt of 16"), HasSubstr("generate of 4"),
+                               HasSubstr("attention"), HasSubstr("(between kernels)")));
+  const auto json = parse_json(run_program(bench + std::vector<std::string>{"--json"}).out);
+  for (const auto& row : json["rows"]) {
+    double seconds = 0;
+    for (const auto& kernel : row["profile"]["kernels"]) seconds += double{kernel["seconds"]};
+    EXPECT_GT(seconds, 0);
+    EXPECT_LE(seconds, double{row["profile"]["seconds"]});
+  }
+}
+
 TEST(Tokenize, PrintsIdsAndPieces) {
   const Outcome pieces = run_program({"tokenize", "-p", "Hello world"});
   EXPECT_EQ(pieces.exit_code, 0);

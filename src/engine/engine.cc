@@ -295,11 +295,13 @@ Engine::Outputs Engine::run_forward(const model::StepInputs& inputs,
   const ops::Context ctx{.kernels = &device_->table(),
                          .queue = device_->queue(),
                          .arena = &arena_,
-                         .device = device_.get()};
+                         .device = device_.get(),
+                         .profile = profile_};
   const View logits =
       model::text_forward(ctx, *model_, inputs, cache_,
                           {.prompt_shortcut = options_.prompt_shortcut, .head_rows = head_rows});
   if (!logits) return {};
+  if (!head_rows.empty()) return {logits, {}};  // few are left, and constraints ask for all of them
   return {logits, ops::best_logits(ctx, logits)};
 }
 
@@ -352,8 +354,8 @@ Result<StepLogits> Engine::forward(const model::Batch& batch,
   const bool only_generates = batch.num_tokens() == batch.num_sequences() &&
                               batch.logit_rows.size() == batch.ids.size() &&
                               batch.soft_runs.empty();
-  const Outputs outputs = only_generates && device_->can_record() ? replay_forward(inputs)
-                                                                  : run_forward(inputs, head_rows);
+  const bool replays = only_generates && device_->can_record() && profile_ == nullptr;
+  const Outputs outputs = replays ? replay_forward(inputs) : run_forward(inputs, head_rows);
   if (!outputs.logits) return StepLogits();
   return StepLogits::read(*device_, outputs.logits, outputs.best);
 }

@@ -30,6 +30,7 @@
 #include "model/model.h"
 #include "model/soft_tokens.h"
 #include "model/text_forward.h"
+#include "ops/profile.h"
 
 namespace gemma4::engine {
 
@@ -98,6 +99,10 @@ class Engine {
   // Runs one batch. Each submitted request gets exactly one event with a finish reason. Errors:
   // kUnavailable when the device has failed; nothing runs after that.
   Result<std::vector<Event>> step();
+
+  // Times every kernel of the steps that follow, one by one, which makes them slower; null: no
+  // more.
+  void watch(ops::Profile* profile) { profile_ = profile; }
 
   // Tokens of the last admitted prompt that came from the cache; for display.
   int64_t reused_tokens() const { return reused_tokens_; }
@@ -169,6 +174,7 @@ class Engine {
   std::map<SequenceId, Sequence> kept_;  // finished, cache still there
   SequenceId next_id_ = 1;
   int64_t reused_tokens_ = 0;
+  ops::Profile* profile_ = nullptr;
   int64_t looked_up_tokens_ = 0;  // since the model's tables were forgotten
 };
 

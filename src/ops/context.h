@@ -9,6 +9,7 @@
 #include "base/view.h"
 #include "kernels/device.h"
 #include "kernels/table.h"
+#include "ops/profile.h"
 
 namespace gemma4::ops {
 
@@ -36,6 +37,7 @@ struct Context {
   kernels::Device* device = nullptr;  // null: the program's own memory
   Probe* probe = nullptr;
   Tape* tape = nullptr;
+  Profile* profile = nullptr;
 
   // A dry run lays out the arena and runs no kernel; pointers must not be followed.
   bool dry_run() const { return arena->is_measuring(); }

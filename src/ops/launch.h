@@ -2,10 +2,12 @@
 // folder only.
 #pragma once
 
+#include <chrono>
 #include <initializer_list>
 #include <string_view>
 
 #include "ops/context.h"
+#include "ops/profile.h"
 
 namespace gemma4::ops {
 
@@ -22,11 +24,32 @@ inline View allocate_like(const Context& ctx, const View& x) {
   return out;
 }
 
+// A device that failed says so at the end of the step.
+inline void wait_for_device(const Context& ctx) {
+  if (ctx.device != nullptr) (void)ctx.device->finish();
+}
+
+template <class Args>
+void launch_timed(const Context& ctx, std::string_view name,
+                  void (*const kernels::Table::*entry)(kernels::Queue, const Args&),
+                  const Args& args) {
+  using Clock = std::chrono::steady_clock;
+  wait_for_device(ctx);
+  const auto start = Clock::now();
+  (ctx.kernels->*entry)(ctx.queue, args);
+  wait_for_device(ctx);
+  ctx.profile->add(name, std::chrono::duration<double>(Clock::now() - start).count(),
+                   weight_bytes(args));
+}
+
 template <class Args>
 void launch(const Context& ctx, std::string_view name,
             void (*const kernels::Table::*entry)(kernels::Queue, const Args&), const Args& args) {
   if (ctx.dry_run()) return;
-  (ctx.kernels->*entry)(ctx.queue, args);
+  if (ctx.profile != nullptr) [[unlikely]]
+    launch_timed(ctx, name, entry, args);
+  else
+    (ctx.kernels->*entry)(ctx.queue, args);
   if (ctx.tape != nullptr) [[unlikely]]
     ctx.tape->record(name, &args, sizeof args);
 }

@@ -156,6 +156,29 @@ TEST_F(Ops, WeightsOfDifferentTypesAreNotGrouped) {
   EXPECT_TRUE(gated_linear(ctx_, x, wide, other));
 }
 
+TEST_F(Ops, AProfileCountsCallsAndTheWeightsTheyRead) {
+  Profile profile;
+  Context timed = ctx_;
+  timed.profile = &profile;
+  const View x = floats({2, 4});
+  linear(timed, x, {matrix(5, 4)});
+  linear(timed, x, {matrix(3, 4)});
+  scale(timed, x, 2, nullptr);
+  ASSERT_EQ(profile.entries().size(), 2u);
+  const Profile::Entry& products = profile.entries().find("linear")->second;
+  EXPECT_EQ(products.calls, 2);
+  EXPECT_EQ(products.weight_bytes, (5 + 3) * 4 * 4);
+  EXPECT_GT(products.seconds, 0);
+  EXPECT_EQ(profile.entries().find("scale")->second.weight_bytes, 0);
+  // Two of four experts are met by one token, all of them by three.
+  kernels::ExpertsArgs experts{.tokens = 1, .top_k = 2, .num_experts = 4};
+  experts.gate_up = matrix(4 * 2 * 3, 4);
+  experts.down = matrix(4 * 4, 3);
+  EXPECT_EQ(weight_bytes(experts), (24 * 4 + 16 * 3) * 4 / 2);
+  experts.tokens = 3;
+  EXPECT_EQ(weight_bytes(experts), (24 * 4 + 16 * 3) * 4);
+}
+
 TEST_F(Ops, ADryRunTouchesNothingAndTellsNobody) {
   class Nobody : public Tape, public Probe {
     void record(std::string_view, const void*, size_t) override { ADD_FAILURE(); }

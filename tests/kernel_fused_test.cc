@@ -1,6 +1,8 @@
 // The entries that stand for several others, of every vectorised table: the bits of those entries.
 
 #include <array>
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "tests/quantised_testing.h"
@@ -134,6 +136,33 @@ TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
         expect_same_bits(sum.values(), expected.values(), "sum");
         table().rms_norm(queue(), {update.data(), expected.data(), next.data(), rows, cols, 1e-6f});
         expect_same_bits(normed.values(), update.values(), "normed");
+      }
+}
+
+// Ties (every value comes often), NaN, rows that are shorter than what is asked for or mostly
+// -infinity, and several pieces of a vocabulary.
+TEST_P(FusedKernels, BestLogitsAreThoseOfTheDefinition) {
+  Random random(73);
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  for (const int64_t cols : {int64_t{1}, int64_t{127}, int64_t{128}, int64_t{1000}, int64_t{70001}})
+    for (const int64_t values : {int64_t{3}, int64_t{1} << 30})
+      for (const bool damaged : {false, true}) {
+        constexpr int64_t kRows = 3;
+        std::vector<float> logits = floats(random, kRows * cols);
+        for (float& logit : logits)
+          logit = std::floor(logit * static_cast<float>(values)) / static_cast<float>(values);
+        if (damaged)
+          for (size_t i = 0; i < logits.size(); ++i)
+            if (i % 50 != 0) logits[i] = i % 3 == 0 ? std::nanf("") : kNone;
+        constexpr auto kCount = static_cast<size_t>(kernels::BestLogitsArgs::kCount);
+        std::vector<kernels::RankedLogit> found(kRows * kCount), expected(kRows * kCount);
+        table().best_logits(queue(), {found.data(), logits.data(), kRows, cols});
+        kernels::reference_table().best_logits(queue(),
+                                               {expected.data(), logits.data(), kRows, cols});
+        for (size_t i = 0; i < found.size(); ++i) {
+          ASSERT_EQ(found[i].id, expected[i].id) << cols << " logits, rank " << i;
+          ASSERT_EQ(found[i].logit, expected[i].logit) << cols << " logits, rank " << i;
+        }
       }
 }
 

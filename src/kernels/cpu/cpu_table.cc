@@ -17,6 +17,7 @@
 
 #include "kernels/cpu/attention-inl.h"
 #include "kernels/cpu/audio-inl.h"
+#include "kernels/cpu/best_logits-inl.h"
 #include "kernels/cpu/elementwise-inl.h"
 #include "kernels/cpu/experts-inl.h"
 #include "kernels/cpu/extensions-inl.h"
@@ -60,9 +61,9 @@ Table table_with(const char* name) {
   table.linear_group = linear_group<Products>;
   table.gated_linear = gated_linear<Products>;
   table.add_normed = add_normed;
-  // A launch costs next to nothing here: these would gain nothing.
+  table.best_logits = best_logits;
+  // A launch costs next to nothing here: this would gain nothing.
   table.prepare_heads = nullptr;
-  table.best_logits = nullptr;
   return table;
 }
 

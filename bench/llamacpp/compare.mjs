@@ -101,7 +101,11 @@ async function ourSamples(file, tests) {
   return samples;
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
 const quiet = (samples) => samples.filter((sample) => sample.others < kQuiet);
 
 // Our median beside the peer's best.

@@ -98,11 +98,17 @@ void ThreadPool::run(const Loop& loop) {
     wait_while_equal(running_, left);
 }
 
+// Threads take runs of pieces that get shorter as less is left: long ones read memory in order, the
+// last ones even out who was disturbed.
 void ThreadPool::work() {
+  const int64_t shares = 2 * num_threads() * loop_.grain;
   for (;;) {
-    const int64_t begin = next_.fetch_add(loop_.grain, std::memory_order_relaxed);
-    if (begin >= loop_.count) return;
-    loop_.body(loop_.context, begin, std::min(begin + loop_.grain, loop_.count));
+    const int64_t left = loop_.count - next_.load(std::memory_order_relaxed);
+    if (left <= 0) return;
+    const int64_t run = std::max<int64_t>(1, left / shares) * loop_.grain;
+    int64_t begin = next_.fetch_add(run, std::memory_order_relaxed);
+    for (const int64_t end = std::min(begin + run, loop_.count); begin < end; begin += loop_.grain)
+      loop_.body(loop_.context, begin, std::min(begin + loop_.grain, loop_.count));
   }
 }
 

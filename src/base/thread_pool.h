@@ -26,7 +26,8 @@ class ThreadPool {
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(begin, end) on pieces of [0, count), each `grain` long (the last may be shorter),
-  // and returns when all are done. Pieces are fixed by `count` and `grain` alone, so results do not
+  // and returns when all are done; a thread does several in a row while many are left, so that
+  // small pieces cost little. Pieces are fixed by `count` and `grain` alone, so results do not
   // depend on the number of threads. Not reentrant.
   template <typename Body>
   void parallel_for(int64_t count, int64_t grain, Body&& body) {

@@ -223,10 +223,11 @@ class LinearInput {
   const QuantisedRows* quantised_ = nullptr;
 };
 
-// Rows per piece of work: a quarter of a usual L2 cache, so that a block of weights is read from
-// memory once and then reused for every group of tokens; small enough to balance threads.
+// Rows per piece of work: a small part of a usual L2 cache, so that a block of weights is read from
+// memory once and then reused for every group of tokens; small enough to balance many threads,
+// which take several pieces in a row while there are many.
 inline int64_t rows_per_piece(const Matrix& weight) {
-  constexpr int64_t kPieceBytes = 256 << 10;
+  constexpr int64_t kPieceBytes = 64 << 10;
   const int64_t step = weight.packed != nullptr ? 2 * kPackedRows : kSingleTokenRows;
   const int64_t rows =
       std::clamp<int64_t>(kPieceBytes / std::max<int64_t>(weight.row_bytes(), 1), step, 512);

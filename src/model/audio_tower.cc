@@ -158,7 +158,7 @@ Result<std::vector<float>> AudioTower::encode(std::span<const float> input,
                       device_->allocate(measure.high_water_bytes()));
   Arena arena(memory.get(), measure.high_water_bytes());
   kernels::Queue queue = device_->queue();
-  queue.activations = kernels::Activations::kFloat32;
+  queue.activations = kernels::Activations::kFloat32;  // towers amplify rounding (ADR 39)
   const View soft = forward({.kernels = &device_->table(),
                              .queue = queue,
                              .arena = &arena,

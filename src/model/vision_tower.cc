@@ -136,7 +136,7 @@ Result<std::vector<SoftTokens>> VisionTower::encode_pass(std::span<const VisionI
   for (const VisionInput& picture : pictures) grids.push_back(picture.grid);
   VisionBatch batch = vision_batch(config_, grids);
   kernels::Queue queue = device_->queue();
-  queue.activations = kernels::Activations::kFloat32;
+  queue.activations = kernels::Activations::kFloat32;  // towers amplify rounding (ADR 39)
   std::vector<float> pixels = gather_pixels(pictures, config_.unified, queue.pool);
   batch.pixels.data = pixels.data();
   VisionInputs inputs = host_inputs(batch);

@@ -39,20 +39,28 @@ Status MediaReader::check_sees() const {
 Result<std::shared_ptr<kernels::Device>> MediaReader::cpu() {
   if (cpu_ != nullptr) return cpu_;
   if (device_ != nullptr && device_->is_host()) return cpu_ = device_;
-  std::fprintf(stderr, "gemma4: note: the towers run on the CPU, their soft tokens on the card\n");
   G4_ASSIGN_OR_RETURN(cpu_, kernels::open_cpu_device({}));
   return cpu_;
 }
 
-Result<const model::VisionTower*> MediaReader::vision_tower() {
-  if (!vision_tower_) {
-    G4_ASSIGN_OR_RETURN(const auto device, cpu());
-    G4_ASSIGN_OR_RETURN(model::VisionTower tower,
-                        model::VisionTower::create(model_->config(), model_->store(), device));
-    vision_tower_ = std::move(tower);
+template <class Tower>
+Result<const Tower*> MediaReader::load_tower(std::optional<Tower>& tower) {
+  if (tower) return &*tower;
+  if (device_ != nullptr && !device_->is_host()) {
+    auto loaded = Tower::create(model_->config(), model_->store(), device_);
+    if (!loaded.ok() && loaded.error().code != ErrorCode::kResourceExhausted) return loaded.error();
+    if (loaded.ok()) return &tower.emplace(std::move(loaded).value());
+    std::fprintf(stderr, "gemma4: note: the tower runs on the CPU: %s\n",
+                 loaded.error().message.c_str());
   }
-  return &*vision_tower_;
+  G4_ASSIGN_OR_RETURN(const auto device, cpu());
+  G4_ASSIGN_OR_RETURN(Tower loaded, Tower::create(model_->config(), model_->store(), device));
+  return &tower.emplace(std::move(loaded));
 }
+
+Result<const model::VisionTower*> MediaReader::vision_tower() { return load_tower(vision_tower_); }
+
+Result<const model::AudioTower*> MediaReader::audio_tower() { return load_tower(audio_tower_); }
 
 Result<std::vector<model::MediaItem>> MediaReader::encode(const media::ProcessedImage& image) {
   const engine::EncodingCache::Key key{.kind = model::MediaKind::kImage,

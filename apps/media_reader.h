@@ -38,8 +38,9 @@ Result<int64_t> image_budget(const std::string& option);
 
 class MediaReader {
  public:
-  // `device` is what the model runs on; towers run there if it is a CPU, else on a CPU of their
-  // own.
+  // `device` is what the model runs on, and the towers too; on a CPU of their own where it is null
+  // or its memory has no room for them, which a note on stderr says. Encoding must not run beside
+  // other work on the device.
   MediaReader(std::shared_ptr<const model::Model> model,
               std::shared_ptr<const text::Tokenizer> tokenizer,
               std::shared_ptr<kernels::Device> device)
@@ -59,7 +60,9 @@ class MediaReader {
   Status check_hears() const;
   Result<const model::AudioTower*> audio_tower();
   Result<const model::VisionTower*> vision_tower();
-  Result<std::shared_ptr<kernels::Device>> cpu();
+  Result<std::shared_ptr<kernels::Device>> cpu();  // for pictures, and towers without a card
+  template <class Tower>
+  Result<const Tower*> load_tower(std::optional<Tower>& tower);
   Result<std::vector<model::MediaItem>> encode(const media::ProcessedImage& image);
 
   std::shared_ptr<const model::Model> model_;

@@ -33,16 +33,6 @@ Status MediaReader::check_hears() const {
   return {};
 }
 
-Result<const model::AudioTower*> MediaReader::audio_tower() {
-  if (!audio_tower_) {
-    G4_ASSIGN_OR_RETURN(const auto device, cpu());
-    G4_ASSIGN_OR_RETURN(model::AudioTower tower,
-                        model::AudioTower::create(model_->config(), model_->store(), device));
-    audio_tower_ = std::move(tower);
-  }
-  return &*audio_tower_;
-}
-
 Result<PreparedMedia> MediaReader::sound(const std::string& source) {
   G4_RETURN_IF_ERROR(check_hears());
   const bool is_url = media::is_data_url(source);

@@ -34,6 +34,7 @@ class TextRunner {
                                     std::span<const model::SoftSpan> media = {}) const;
 
   const model::Model& model() const { return *model_; }
+  const std::shared_ptr<kernels::Device>& device() const { return device_; }
   const std::shared_ptr<const model::Model>& shared_model() const { return model_; }
 
  private:

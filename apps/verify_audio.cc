@@ -6,7 +6,6 @@
 
 #include "apps/audio_input.h"
 #include "base/strings.h"
-#include "kernels/registry.h"
 #include "media/sound.h"
 
 namespace gemma4::apps {
@@ -82,8 +81,8 @@ KeyResult verify_counts(const std::string& name, const nlohmann::json& entry) {
 
 }  // namespace
 
-Result<Heard> hear(const model::Model& model, const std::string& sounds, int num_threads) {
-  G4_ASSIGN_OR_RETURN(const auto device, kernels::open_cpu_device({.num_threads = num_threads}));
+Result<Heard> hear(const model::Model& model, const std::shared_ptr<kernels::Device>& device,
+                   const std::string& sounds) {
   G4_ASSIGN_OR_RETURN(const model::AudioTower tower,
                       model::AudioTower::create(model.config(), model.store(), device));
   G4_ASSIGN_OR_RETURN(const media::Sound sound, media::read_sound(sounds + "/sound1.wav"));

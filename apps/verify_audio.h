@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/verify_text.h"
+#include "kernels/device.h"
 #include "model/model.h"
 #include "model/soft_tokens.h"
 
@@ -19,8 +20,9 @@ struct Heard {
   std::shared_ptr<const model::SoftTokens> soft;
 };
 
-// sound1.wav of the folder `sounds`, decoded and encoded.
-Result<Heard> hear(const model::Model& model, const std::string& sounds, int num_threads);
+// sound1.wav of the folder `sounds`, decoded, and encoded on `device`.
+Result<Heard> hear(const model::Model& model, const std::shared_ptr<kernels::Device>& device,
+                   const std::string& sounds);
 
 // One span for each run of placeholders in `ids`, in order. kInvalidData: their number or lengths
 // are others than those of `soft`.

@@ -6,7 +6,6 @@
 
 #include "base/strings.h"
 #include "io/mapped_file.h"
-#include "kernels/registry.h"
 #include "media/image_processor.h"
 #include "model/vision_tower.h"
 
@@ -84,8 +83,8 @@ Status verify_picture(const std::string& folder, const nlohmann::json& entry,
 
 }  // namespace
 
-Result<Seen> see(const model::Model& model, const std::string& pictures, int num_threads) {
-  G4_ASSIGN_OR_RETURN(const auto device, kernels::open_cpu_device({.num_threads = num_threads}));
+Result<Seen> see(const model::Model& model, const std::shared_ptr<kernels::Device>& device,
+                 const std::string& pictures) {
   G4_ASSIGN_OR_RETURN(const model::VisionTower tower,
                       model::VisionTower::create(model.config(), model.store(), device));
   Seen seen;

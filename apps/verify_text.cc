@@ -165,7 +165,7 @@ class Verifier {
 
   // What the tower makes of the golden's sound, and what the decoder makes of that.
   Status check_audio(const std::string& key, const Tensor& tensor, KeyResult& result) {
-    if (!heard_) heard_ = hear(runner_.model(), options_.sounds, options_.num_threads);
+    if (!heard_) heard_ = hear(runner_.model(), runner_.device(), options_.sounds);
     if (!heard_->ok()) return heard_->error();
     const Heard& heard = heard_->value();
     if (key == "audio.mask") {
@@ -190,7 +190,7 @@ class Verifier {
 
   // The same of the golden's pictures.
   Status check_image(const std::string& key, const Tensor& tensor, KeyResult& result) {
-    if (!seen_) seen_ = see(runner_.model(), options_.pictures, options_.num_threads);
+    if (!seen_) seen_ = see(runner_.model(), runner_.device(), options_.pictures);
     if (!seen_->ok()) return seen_->error();
     const Seen& seen = seen_->value();
     if (seen.values.contains(key)) return check_floats(tensor, seen.values, key, result);

@@ -56,10 +56,11 @@ class CardAttention : public ::testing::TestWithParam<Activations> {
     return static_cast<T*>(place(values.data(), values.size() * sizeof(T)));
   }
 
-  // `tokens` rows at the end of a sequence of `keys`, each of which sees `window` keys or fewer;
-  // `first`: position block where the table begins. `rounding`: of queries and weights, relative.
+  // `tokens` rows at the end of a sequence of `keys`, each of which sees `window` keys or fewer up
+  // to itself and, if there is a `block`, those behind it in its stretch of so many rows.
+  // `rounding`: of queries and weights, relative.
   void expect_attention(Random& random, const Shape& s, DType dtype, int64_t keys, int64_t tokens,
-                        int64_t window, double rounding);
+                        int64_t window, double rounding, int64_t block = 1);
 
   std::shared_ptr<Device> device_;
   std::vector<Device::Memory> memory_;
@@ -72,7 +73,8 @@ INSTANTIATE_TEST_SUITE_P(Both, CardAttention,
                          });
 
 void CardAttention::expect_attention(Random& random, const Shape& s, DType dtype, int64_t keys,
-                                     int64_t tokens, int64_t window, double rounding) {
+                                     int64_t tokens, int64_t window, double rounding,
+                                     int64_t block) {
   const int64_t row_size = s.kv_heads * s.dim;
   const int64_t q_heads = s.kv_heads * s.group;
   const int64_t first_key = std::max<int64_t>(0, keys - tokens - window + 1);
@@ -100,8 +102,9 @@ void CardAttention::expect_attention(Random& random, const Shape& s, DType dtype
 
   std::vector<int32_t> begin, end;
   for (int64_t t = 0; t < tokens; ++t) {
-    end.push_back(static_cast<int32_t>(keys - tokens + t + 1));
-    begin.push_back(static_cast<int32_t>(std::max<int64_t>(0, end.back() - window)));
+    const int64_t before = keys - tokens;
+    end.push_back(static_cast<int32_t>(std::min(keys, before + (t / block + 1) * block)));
+    begin.push_back(static_cast<int32_t>(std::max<int64_t>(0, before + t + 1 - window)));
   }
   const std::vector<int32_t> sequence(static_cast<size_t>(tokens), 0);
   std::vector<float> q = floats(random, tokens * q_heads * s.dim);
@@ -119,14 +122,14 @@ void CardAttention::expect_attention(Random& random, const Shape& s, DType dtype
                               place(table),
                               tokens,
                               q_heads};
-  args.most_keys = std::min(window, keys);
+  args.most_keys = std::min(window + block - 1, keys);
   args.sequences = 1;
   device_->table().attention(device_->queue(), args);
   std::vector<float> result(count);
   device_->download(result.data(), out, count * sizeof(float));
   ASSERT_TRUE(device_->finish().ok());
 
-  std::vector<double> weight(static_cast<size_t>(window));
+  std::vector<double> weight(static_cast<size_t>(window + block - 1));
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t h = 0; h < q_heads; ++h) {
       const float* query = q.data() + (t * q_heads + h) * s.dim;
@@ -184,6 +187,22 @@ TEST_P(CardAttention, AFewRows) {
           if (HasFatalFailure()) return;
         }
       }
+}
+
+// Pictures: every row sees all of its block.
+TEST_P(CardAttention, BlocksThatSeeThemselvesWhole) {
+  Random random(72);
+  for (const Shape& s : kShapes) {
+    if (s.dim > 512) continue;
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const bool rounds = GetParam() == Activations::kBFloat16;
+      const bool rounds_few = rounds && dtype == DType::kBF16 && (s.dim == 256 || s.dim == 512);
+      expect_attention(random, s, dtype, 200, 70, 50, rounds ? kRounding : 0, 33);
+      expect_attention(random, s, dtype, 90, 90, 90, rounds ? kRounding : 0, 90);
+      expect_attention(random, s, dtype, 100, 6, 40, rounds_few ? kRounding : 0, 5);
+      if (HasFatalFailure()) return;
+    }
+  }
 }
 
 TEST_P(CardAttention, Prompts) {

@@ -286,5 +286,42 @@ TEST_P(CardProducts, Experts) {
     }
 }
 
+// Weights that are no bfloat16 numbers are multiplied in float32, whatever activations are rounded
+// to elsewhere; a row has the same bits in every batch of more than 64.
+TEST_P(CardProducts, PlainWeightsOfManyTokens) {
+  Random random(63);
+  for (const DType dtype : {DType::kF32, DType::kF16})
+    for (const auto& [rows, cols] :
+         {std::pair<int64_t, int64_t>{128, 2816}, {70, 300}, {3, 17}, {257, 512}}) {
+      const Weight weight(random, dtype, rows, cols, 0);
+      Matrix matrix = weight.matrix();
+      matrix.data = place(matrix.data, static_cast<size_t>(matrix.bytes()));
+      const std::vector<float> x = floats(random, 131 * cols);
+      const std::vector<double> magnitudes = product_magnitudes(x, 131, weight);
+      const float* const input = place(x);
+      std::vector<float> before;  // of fewer tokens
+      for (const int64_t tokens : {8, 9, 64, 65, 131}) {
+        float* out = place(std::vector<float>(static_cast<size_t>(tokens * rows), NAN));
+        device_->table().linear(device_->queue(), {out, input, tokens, matrix});
+        const std::vector<float> result = fetch(out, tokens * rows);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t n = 0; n < rows; ++n) {
+            double want = 0;
+            for (int64_t k = 0; k < cols; ++k)
+              want += static_cast<double>(x[static_cast<size_t>(t * cols + k)]) * weight.at(n, k);
+            const auto at = static_cast<size_t>(t * rows + n);
+            ASSERT_NEAR(result[at], want, Tolerance::sum(cols, 8).bound(magnitudes[at]))
+                << name_of(dtype) << " [" << tokens << ", " << cols << "] x " << rows << " at " << t
+                << ", " << n;
+          }
+        if (!before.empty())
+          expect_same_bits(std::span(result).first(before.size()), before, "of another batch");
+        if (tokens > 64) before = result;
+      }
+      ASSERT_TRUE(device_->finish().ok());
+      memory_.clear();
+    }
+}
+
 }  // namespace
 }  // namespace gemma4::testing

@@ -10,7 +10,7 @@
 #include "model/audio_tensors.h"
 #include "model/audio_tower.h"
 #include "model/model.h"
-#include "tests/kernel_testing.h"
+#include "tests/card_staging.h"
 #include "tests/tower_testing.h"
 
 namespace gemma4::testing {
@@ -30,10 +30,10 @@ std::vector<float> golden_features(const std::string& sound) {
 
 class GoldenAudio : public ::testing::TestWithParam<kernels::Table> {
  protected:
-  std::shared_ptr<kernels::Device> device_ =
-      kernels::make_cpu_device(GetParam(), {.num_threads = 2});
+  std::shared_ptr<kernels::Device> device_ = device_with(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(All, GoldenAudio, ::testing::ValuesIn(tables_under_test()), table_name);
+INSTANTIATE_TEST_SUITE_P(All, GoldenAudio, ::testing::ValuesIn(tower_tables_under_test()),
+                         table_name);
 
 TEST_P(GoldenAudio, TheTinyTowerAgrees) {
   const auto model = model::Model::load(kGolden + "tiny-e");

@@ -12,7 +12,7 @@
 #include "model/model.h"
 #include "model/vision_tensors.h"
 #include "model/vision_tower.h"
-#include "tests/kernel_testing.h"
+#include "tests/card_staging.h"
 #include "tests/tower_testing.h"
 
 namespace gemma4::testing {
@@ -48,10 +48,10 @@ Encoded encode(const model::VisionTower& tower, const std::vector<int>& sources)
 
 class GoldenImage : public ::testing::TestWithParam<kernels::Table> {
  protected:
-  std::shared_ptr<kernels::Device> device_ =
-      kernels::make_cpu_device(GetParam(), {.num_threads = 2});
+  std::shared_ptr<kernels::Device> device_ = device_with(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(All, GoldenImage, ::testing::ValuesIn(tables_under_test()), table_name);
+INSTANTIATE_TEST_SUITE_P(All, GoldenImage, ::testing::ValuesIn(tower_tables_under_test()),
+                         table_name);
 
 TEST_P(GoldenImage, TheTinyTowersAgree) {
   for (const std::string name : {"tiny-e", "tiny-31b", "tiny-26b"}) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/kernel_testing.h"
+#include "tests/card_staging.h"
 
 namespace gemma4::testing {
 namespace {
@@ -10,7 +10,8 @@ namespace {
 using kernels::Bounds;
 
 class AudioKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(All, AudioKernels, ::testing::ValuesIn(tables_under_test()), table_name);
+INSTANTIATE_TEST_SUITE_P(All, AudioKernels, ::testing::ValuesIn(tower_tables_under_test()),
+                         table_name);
 
 // A LayerNorm divides by the deviation and multiplies by at most √n; relative to that.
 TEST_P(AudioKernels, Subsample) {

@@ -2,13 +2,14 @@
 
 #include <cmath>
 
-#include "tests/kernel_testing.h"
+#include "tests/card_staging.h"
 
 namespace gemma4::testing {
 namespace {
 
 class VisionKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(All, VisionKernels, ::testing::ValuesIn(tables_under_test()), table_name);
+INSTANTIATE_TEST_SUITE_P(All, VisionKernels, ::testing::ValuesIn(tower_tables_under_test()),
+                         table_name);
 
 TEST_P(VisionKernels, RopeAxes) {
   Random random(201);

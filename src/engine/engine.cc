@@ -9,43 +9,6 @@
 namespace gemma4::engine {
 namespace {
 
-// Blocks of `options.max_sequences` sequences of full length.
-model::KvCache::BlockCounts cache_capacity(const model::Model& model,
-                                           const EngineOptions& options) {
-  auto counts = model::KvCache::blocks_needed(model.config().text, options.context_tokens,
-                                              options.chunk_tokens);
-  for (int64_t& count : counts) count *= options.max_sequences;
-  return counts;
-}
-
-Engine::MemoryPlan plan_memory(const model::Model& model, const EngineOptions& options) {
-  const model::TextConfig& text = model.config().text;
-  const auto blocks = cache_capacity(model, options);
-  Engine::MemoryPlan plan{.weights_bytes = model.text_size().bytes};
-  for (const auto kind : {model::AttentionKind::kSliding, model::AttentionKind::kFull})
-    plan.kv_bytes +=
-        static_cast<uint64_t>(blocks[static_cast<size_t>(index_of(kind))]) *
-        static_cast<uint64_t>(model::KvCache::block_bytes(text, kind, options.kv_type));
-  plan.workspace_bytes = model::workspace_bytes(model, options.chunk_tokens, options.max_sequences,
-                                                {options.prompt_shortcut}) +
-                         ops::best_logits_bytes(options.max_sequences);
-  return plan;
-}
-
-// The CPU's pages are only touched as they fill, so the system would promise any amount and kill
-// the program in the middle of an answer. What cannot fit is refused at the start.
-Status check_memory(const Engine::MemoryPlan& plan, const EngineOptions& options,
-                    const kernels::Device& device) {
-  const uint64_t available = device.available_bytes();
-  if (available == 0 || plan.kv_bytes + plan.workspace_bytes <= available) return {};
-  return Error{ErrorCode::kResourceExhausted,
-               str_cat("keys and values of ", options.max_sequences, " x ", options.context_tokens,
-                       " tokens need ", human_bytes(plan.kv_bytes), " and the working memory ",
-                       human_bytes(plan.workspace_bytes), ", this ",
-                       device.is_host() ? "machine has " : "card still has ",
-                       human_bytes(available), "; use a smaller context")};
-}
-
 // Rows looked up until their pages are given back: each may hold 64 KiB around it.
 constexpr int64_t kTokensBetweenForgetting = 512;
 
@@ -91,19 +54,26 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
     G4_ASSIGN_OR_RETURN(device, kernels::open_cpu_device(options.cpu));
   }
   const MemoryPlan memory = plan_memory(*model, clamped);
-  G4_RETURN_IF_ERROR(check_memory(memory, clamped, *device));
+  G4_RETURN_IF_ERROR(check_memory(memory, *model, clamped, *device));
+  // What others took meanwhile is not in the check.
+  const auto explained = [&](const Error& error) {
+    return error.code == ErrorCode::kResourceExhausted
+               ? does_not_fit(memory, *model, clamped, *device)
+               : error;
+  };
   const auto blocks = cache_capacity(*model, clamped);
-  G4_ASSIGN_OR_RETURN(
-      auto cache, model::KvCache::create(model->config().text, blocks, clamped.kv_type, *device));
-  G4_ASSIGN_OR_RETURN(auto inputs,
-                      model::InputBuffer::create(*device, {.tokens = clamped.chunk_tokens,
-                                                           .logits = clamped.max_sequences,
-                                                           .sequences = clamped.max_sequences,
-                                                           .blocks = blocks}));
-  G4_ASSIGN_OR_RETURN(auto workspace, device->allocate(memory.workspace_bytes));
+  auto cache = model::KvCache::create(model->config().text, blocks, clamped.kv_type, *device);
+  if (!cache.ok()) return explained(cache.error());
+  auto inputs = model::InputBuffer::create(*device, {.tokens = clamped.chunk_tokens,
+                                                     .logits = clamped.max_sequences,
+                                                     .sequences = clamped.max_sequences,
+                                                     .blocks = blocks});
+  if (!inputs.ok()) return explained(inputs.error());
+  auto workspace = device->allocate(memory.workspace_bytes);
+  if (!workspace.ok()) return explained(workspace.error());
   return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, std::move(device),
-                                            std::move(cache), std::move(inputs),
-                                            std::move(workspace)));
+                                            std::move(cache).value(), std::move(inputs).value(),
+                                            std::move(workspace).value()));
 }
 
 Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "base/token_constraint.h"
+#include "engine/memory_plan.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/step_logits.h"
@@ -82,7 +83,7 @@ class Engine {
  public:
   // Plans memory and reserves it. kInvalidArgument: a context beyond what the model was made for.
   // kUnsupported: this model or device cannot have a cache of this type. kResourceExhausted: the
-  // plan does not fit; says what needs how much.
+  // plan does not fit; says what needs how much and what to change.
   static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
                                                 const EngineOptions& options);
 
@@ -107,11 +108,6 @@ class Engine {
   // Tokens of the last admitted prompt that came from the cache; for display.
   int64_t reused_tokens() const { return reused_tokens_; }
 
-  struct MemoryPlan {
-    uint64_t weights_bytes = 0;  // in the map, shared with the page cache
-    uint64_t kv_bytes = 0;
-    uint64_t workspace_bytes = 0;
-  };
   const MemoryPlan& memory_plan() const { return memory_; }
   const model::Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }

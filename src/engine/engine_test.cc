@@ -145,7 +145,7 @@ class Card : public kernels::Device {
   const kernels::Table& table() const override { return table_; }
   kernels::Queue queue() override { return {.pool = &pool_}; }
   bool is_host() const override { return false; }
-  uint64_t available_bytes() const override { return 0; }
+  uint64_t available_bytes() const override { return available; }
   void upload(void* target, const void* source, size_t bytes) override {
     if (bytes > 0) std::memcpy(target, source, bytes);
   }
@@ -156,9 +156,14 @@ class Card : public kernels::Device {
     upload(target, source, bytes);
     downloaded += bytes;
   }
-  Status finish() override { return {}; }
+  Status finish() override {
+    if (failed) return Error{ErrorCode::kUnavailable, "the card failed"};
+    return {};
+  }
 
   size_t downloaded = 0;
+  uint64_t available = 0;
+  bool failed = false;
 
  private:
   static constexpr std::align_val_t kAlignment{64};
@@ -201,6 +206,58 @@ TEST(Engine, ACardGivesTheTokensOfTheCpu) {
     EXPECT_EQ(generated(card, sampling), generated(nullptr, sampling));
     EXPECT_GE(card->downloaded, 2 * 40 * kRowBytes) << "whole rows were needed";
   }
+}
+
+Result<std::shared_ptr<const Model>> tiny_on(const std::shared_ptr<Card>& card) {
+  G4_ASSIGN_OR_RETURN(Model model,
+                      Model::load(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/tiny-e", card));
+  return std::make_shared<const Model>(std::move(model));
+}
+
+TEST(Engine, WeightsThatDoNotFitACardAreRefusedBeforeAnyIsThere) {
+  const auto card = std::make_shared<Card>();
+  card->available = 1'000'000;
+  const auto model = tiny_on(card);
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(model.error().message,
+              ::testing::AllOf(HasSubstr("the weights need"), HasSubstr("1.00 MB free"),
+                               HasSubstr("--quantize")));
+}
+
+TEST(Engine, APlanThatDoesNotFitIsPrintedWithWhatToChange) {
+  const auto card = std::make_shared<Card>();
+  const auto model = tiny_on(card).value();
+  card->available = 64 << 20;
+  EngineOptions options{.context_tokens = 4096, .max_sequences = 64, .chunk_tokens = 64};
+  const auto refused = Engine::create(model, options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  const std::string& message = refused.error().message;
+  EXPECT_THAT(message, ::testing::AllOf(HasSubstr("weights"), HasSubstr("64 x 4096 tokens in F32"),
+                                        HasSubstr("working memory"), HasSubstr("67.1 MB are free"),
+                                        HasSubstr("fewer sequences"), HasSubstr("--kv-type")));
+  const std::string hint = "a context of at most ";
+  const size_t at = message.find(hint);
+  ASSERT_NE(at, message.npos) << message;
+  // What it says fits, and nothing longer does.
+  options.context_tokens = std::stoi(message.substr(at + hint.size()));
+  EXPECT_TRUE(Engine::create(model, options).ok());
+  options.context_tokens += 64;
+  EXPECT_FALSE(Engine::create(model, options).ok());
+}
+
+TEST(Engine, ACardThatFailsEndsTheStepWithItsError) {
+  const auto card = std::make_shared<Card>();
+  const auto model = tiny_on(card).value();
+  const auto engine = Engine::create(model, {.context_tokens = 64}).value();
+  engine->submit({.prompt = prompt(5), .max_tokens = 9}).value();
+  ASSERT_TRUE(engine->step().ok());
+  card->failed = true;
+  const auto events = engine->step();
+  ASSERT_FALSE(events.ok());
+  EXPECT_EQ(events.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(events.error().message, "the card failed");
 }
 
 TEST(Engine, CancelledRequestsEndOnceWithoutAToken) {

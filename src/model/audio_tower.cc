@@ -39,15 +39,19 @@ std::vector<float> swap_last_axes(const float* x, int64_t rows, int64_t cols, in
 
 Result<AudioTower> AudioTower::create(const Config& config, const io::TensorStore& store,
                                       std::shared_ptr<kernels::Device> device) {
-  G4_CHECK(device != nullptr && device->is_host());
+  G4_CHECK(device != nullptr);
   if (!config.audio)
     return Error{ErrorCode::kUnsupported,
                  "this model does not hear: it has no audio tower (E2B, E4B and 12B have one)"};
   AudioTower tower;
   tower.device_ = std::move(device);
+  tower.placed_ = PlacedWeights(tower.device_);
   tower.config_ = *config.audio;
-  G4_RETURN_IF_ERROR(tower.bind(config, store));
+  const std::vector<TensorEntry> entries = audio_tensors(config, tower.weights_);
+  G4_RETURN_IF_ERROR(tower.bind(entries, store));
   if (!tower.reads_samples()) tower.prepare_weights();
+  G4_RETURN_IF_ERROR(tower.place_vectors(entries));
+  G4_RETURN_IF_ERROR(tower.device_->finish());
   return tower;
 }
 
@@ -56,16 +60,17 @@ const float* AudioTower::keep(std::vector<float> values) {
   return vectors_.back().data();
 }
 
-Status AudioTower::bind(const Config& config, const io::TensorStore& store) {
-  for (const TensorEntry& entry : audio_tensors(config, weights_)) {
+Status AudioTower::bind(const std::vector<TensorEntry>& entries, const io::TensorStore& store) {
+  for (const TensorEntry& entry : entries) {
     G4_RETURN_IF_ERROR(check_tensor(entry, store));
     const io::Tensor& tensor = *store.find(entry.name);
     if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
-      **matrix = {tensor.bytes.data(), tensor.dtype, entry.shape[0], entry.shape[1]};
+      **matrix = {nullptr, tensor.dtype, entry.shape[0], entry.shape[1]};
       if (is_block_dtype(tensor.dtype) && !device_->table().reads_blocks)
         return Error{ErrorCode::kUnsupported,
                      str_cat("tensor ", quote(entry.name, 100), " has type ", name_of(tensor.dtype),
                              ", which these kernels do not read")};
+      G4_RETURN_IF_ERROR(placed_.place(**matrix, tensor));
       continue;
     }
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
@@ -108,6 +113,28 @@ void AudioTower::prepare_weights() {
       View(const_cast<float*>(keep(sinusoids(window, d))), DType::kF32, {window, d});
 }
 
+Status AudioTower::place_vectors(const std::vector<TensorEntry>& entries) {
+  if (device_->is_host()) return {};
+  const auto place = [&](const float* values, int64_t count) {
+    return placed_.place(std::vector<float>(values, values + count));
+  };
+  for (const TensorEntry& entry : entries) {
+    const float** const* const vector = std::get_if<const float**>(&entry.target);
+    if (vector == nullptr) continue;
+    int64_t count = 1;  // which no preparation changes
+    for (const int64_t dim : entry.shape) count *= dim;
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(**vector, count));
+    **vector = placed.data();
+  }
+  if (View& positions = constants_.positions) {
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed,
+                        place(positions.f32(), positions.size()));
+    positions.data = const_cast<float*>(placed.data());  // kernels only read it
+  }
+  vectors_.clear();
+  return {};
+}
+
 View AudioTower::forward(const ops::Context& ctx, View input) const {
   if (reads_samples()) return waveform_forward(ctx, weights_, input);
   return audio_forward(ctx, config_, weights_, constants_, input);
@@ -118,19 +145,30 @@ Result<std::vector<float>> AudioTower::encode(std::span<const float> input,
   const int64_t rows = static_cast<int64_t>(input.size()) / input_width();
   G4_CHECK(rows > 0 && static_cast<size_t>(rows * input_width()) == input.size());
   // Kernels only read it.
-  const View features(const_cast<float*>(input.data()), DType::kF32, {rows, input_width()});
+  View features(const_cast<float*>(input.data()), DType::kF32, {rows, input_width()});
+  kernels::Device::Memory input_memory;
+  if (!device_->is_host()) {
+    G4_ASSIGN_OR_RETURN(input_memory, device_->allocate(input.size_bytes()));
+    device_->upload(input_memory.get(), input.data(), input.size_bytes());
+    features.data = input_memory.get();
+  }
   Arena measure = Arena::measuring();
   forward({.arena = &measure}, features);
   G4_ASSIGN_OR_RETURN(const kernels::Device::Memory memory,
                       device_->allocate(measure.high_water_bytes()));
   Arena arena(memory.get(), measure.high_water_bytes());
+  kernels::Queue queue = device_->queue();
+  queue.activations = kernels::Activations::kFloat32;  // towers amplify rounding (ADR 39)
   const View soft = forward({.kernels = &device_->table(),
-                             .queue = device_->queue(),
+                             .queue = queue,
                              .arena = &arena,
                              .device = device_.get(),
                              .probe = probe},
                             features);
-  return std::vector<float>(soft.f32(), soft.f32() + soft.size());
+  std::vector<float> values(static_cast<size_t>(soft.size()));
+  device_->download(values.data(), soft.f32(), values.size() * sizeof(float));
+  G4_RETURN_IF_ERROR(device_->finish());
+  return values;
 }
 
 }  // namespace gemma4::model

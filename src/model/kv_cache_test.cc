@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 
+#include "io/mapped_file.h"
 #include "kernels/registry.h"
 
 namespace gemma4::model {
@@ -187,6 +188,36 @@ TEST(KvCache, BytesOfABlockFollowTheType) {
   expect(DType::kF16, 64);
   expect(DType::kBF16, 64);
   expect(DType::kQ8_0, 34);
+}
+
+// Bytes per token of the published sizes in bfloat16: layers that grow, sliding ones, and those at
+// their full window in MiB.
+TEST(KvCache, BytesPerTokenAreThoseOfThePublishedSizes) {
+  struct Size {
+    const char* name;
+    int64_t full, sliding, window_mib;
+  };
+  for (const Size& size : {Size{"e2b", 6'144, 12'288, 6}, Size{"e4b", 16'384, 40'960, 20},
+                           Size{"12b", 16'384, 327'680, 320}, Size{"26b-a4b", 20'480, 204'800, 200},
+                           Size{"31b", 81'920, 819'200, 800}}) {
+    const std::string path =
+        std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/spec/configs/" + size.name + ".json";
+    const TextConfig text = parse_config(io::read_file(path).value()).value().text;
+    const auto bytes = [&](AttentionKind kind) {
+      return KvCache::block_bytes(text, kind, DType::kBF16) / kBlockTokens;
+    };
+    EXPECT_EQ(bytes(AttentionKind::kFull), size.full) << size.name;
+    EXPECT_EQ(bytes(AttentionKind::kSliding), size.sliding) << size.name;
+    EXPECT_EQ(bytes(AttentionKind::kSliding) * text.sliding_window, size.window_mib << 20)
+        << size.name;
+    // Of a long sequence, sliding layers keep their window, a chunk and what rounding to blocks
+    // adds; full layers keep all.
+    constexpr int64_t kChunk = 64;
+    const auto blocks = KvCache::blocks_needed(text, 131'072, kChunk);
+    EXPECT_EQ(blocks[static_cast<size_t>(index_of(AttentionKind::kFull))], 131'072 / kBlockTokens);
+    EXPECT_LE(blocks[static_cast<size_t>(index_of(AttentionKind::kSliding))],
+              (text.sliding_window + kChunk) / kBlockTokens + 1);
+  }
 }
 
 TEST(KvCache, TypesThatDoNotFitAreRefused) {

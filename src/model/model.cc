@@ -116,6 +116,7 @@ Result<Model> Model::create(Config config, io::TensorStore store,
   G4_CHECK(conversion == nullptr || device != nullptr);
   Model model;
   model.device_ = std::move(device);
+  model.placed_ = PlacedWeights(model.device_);
   model.config_ = std::move(config);
   model.store_ = std::move(store);
   G4_RETURN_IF_ERROR(model.bind(conversion));
@@ -127,13 +128,12 @@ Status Model::bind(const WeightConversion* conversion) {
   const std::vector<TensorEntry> entries = text_tensors(config_, text_prefix_, weights_);
   std::vector<GgufTensorEntry> exported;  // one for every entry
   if (conversion != nullptr) exported = gguf_tensors(config_, text_prefix_);
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const io::Tensor* const tensor = store_.find(entries[i].name);
-    std::optional<DType> type;
-    if (conversion != nullptr && tensor != nullptr)
-      type = conversion->type_of(exported[i], tensor->dtype);
-    G4_RETURN_IF_ERROR(bind_tensor(entries[i], type));
-  }
+  std::vector<std::optional<DType>> types(entries.size());
+  for (size_t i = 0; conversion != nullptr && i < entries.size(); ++i)
+    if (const io::Tensor* const tensor = store_.find(entries[i].name))
+      types[i] = conversion->type_of(exported[i], tensor->dtype);
+  G4_RETURN_IF_ERROR(check_room(entries, types));
+  for (size_t i = 0; i < entries.size(); ++i) G4_RETURN_IF_ERROR(bind_tensor(entries[i], types[i]));
   if (device_ != nullptr) G4_RETURN_IF_ERROR(copy_matrices(entries, conversion));
   for (const TensorEntry& entry : entries)
     if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target))
@@ -160,29 +160,11 @@ Status Model::bind(const WeightConversion* conversion) {
                            " takes up to ", device_->table().max_head_dim)};
     G4_ASSIGN_OR_RETURN(
         frequencies,
-        place(model::inverse_frequencies(
+        placed_.place(model::inverse_frequencies(
             config_.text.rope_parameters[static_cast<size_t>(index_of(layer.plan.kind))],
             layer.plan.head_dim)));
   }
   return device_ != nullptr ? device_->finish() : Status();
-}
-
-Result<const void*> Model::place(std::span<const std::byte> bytes) {
-  if (in_host_memory()) return static_cast<const void*>(bytes.data());
-  G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes.size()));
-  device_->upload(memory.get(), bytes.data(), bytes.size());
-  placed_.push_back(std::move(memory));
-  return static_cast<const void*>(placed_.back().get());
-}
-
-Result<std::span<const float>> Model::place(std::vector<float> values) {
-  const size_t count = values.size();
-  if (in_host_memory()) {
-    vectors_.push_back(std::move(values));
-    return std::span<const float>(vectors_.back());
-  }
-  G4_ASSIGN_OR_RETURN(const void* data, place(std::as_bytes(std::span(values))));
-  return std::span(static_cast<const float*>(data), count);
 }
 
 bool Model::is_looked_up(const Matrix* matrix) const {
@@ -205,31 +187,38 @@ int64_t Model::rows_together(const Matrix& matrix) const {
   return matrix.rows;
 }
 
-Status Model::place_matrix(Matrix& matrix, const io::Tensor& tensor) {
-  matrix.data = tensor.bytes.data();
-  const bool packs = is_multiplied(&matrix) && device_->packs(matrix) &&
-                     rows_together(matrix) % Matrix::kPackedRows == 0;
-  if (packs) {
-    const size_t bytes = device_->packed_bytes(matrix);
-    G4_ASSIGN_OR_RETURN(kernels::Device::Memory memory, device_->allocate(bytes));
-    device_->pack(matrix, memory.get());
-    matrix.packed = memory.get();
-    matrix.packed_row_bytes = static_cast<int64_t>(bytes) / matrix.rows;
-    placed_.push_back(std::move(memory));
-    if (!is_looked_up(&matrix)) {
-      matrix.data = nullptr;
-      return {};
+MatrixUse Model::use_of(const Matrix& matrix) const {
+  return {.multiplied = is_multiplied(&matrix),
+          .looked_up = is_looked_up(&matrix),
+          .rows_together = rows_together(matrix)};
+}
+
+// A card that runs out in the middle of loading could only name the tensor that it stopped at.
+Status Model::check_room(const std::vector<TensorEntry>& entries,
+                         const std::vector<std::optional<DType>>& types) const {
+  const uint64_t available = placed_.in_host_memory() ? 0 : device_->available_bytes();
+  if (available == 0) return {};
+  uint64_t bytes = 0;
+  uint64_t largest = 0;  // is there twice while it is packed
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const io::Tensor* const tensor = store_.find(entries[i].name);
+    if (tensor == nullptr || tensor->shape != entries[i].shape) continue;  // refused by name later
+    Matrix* const* const matrix = std::get_if<Matrix*>(&entries[i].target);
+    if (matrix == nullptr) {
+      bytes += static_cast<uint64_t>(tensor->size()) * sizeof(float);
+      continue;
     }
+    const Matrix placed = matrix_of(*tensor, types[i].value_or(tensor->dtype));
+    bytes += placed_.bytes_of(placed, use_of(**matrix));
+    if (is_block_dtype(placed.dtype))
+      largest = std::max(largest, static_cast<uint64_t>(placed.bytes()));
   }
-  if (!packs && is_multiplied(&matrix) && is_block_dtype(matrix.dtype)) {
-    // Sizes that no published model has: as floats.
-    G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
-    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
-    matrix = {placed.data(), DType::kF32, matrix.rows, matrix.cols};
-    return {};
-  }
-  G4_ASSIGN_OR_RETURN(matrix.data, place(tensor.bytes));
-  return {};
+  if (bytes + largest <= available) return {};
+  return Error{ErrorCode::kResourceExhausted,
+               str_cat("the weights need ", human_bytes(bytes + largest), ", ", device_->name(),
+                       " has ", human_bytes(available),
+                       " free; use weights of fewer bits (--quantize q8_0 or q4_0), a smaller "
+                       "model, or --device cpu")};
 }
 
 namespace {
@@ -290,7 +279,8 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
       });
       done += static_cast<uint64_t>(tensor.size());
       store_.forget(tensor);
-      G4_RETURN_IF_ERROR(place_matrix(*matrix, {matrix->dtype, tensor.shape, bytes}));
+      G4_RETURN_IF_ERROR(
+          placed_.place(*matrix, {matrix->dtype, tensor.shape, bytes}, use_of(*matrix)));
       continue;
     }
     kernels::Device::Memory converted;
@@ -313,10 +303,10 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
     if (is_packed && !is_looked_up(matrix) && rows_together(*matrix) % Matrix::kPackedRows == 0) {
       matrix->data = nullptr;
     } else {
-      placed_.push_back(std::move(converted));
+      placed_.keep(std::move(converted));
     }
   }
-  if (packed != nullptr) placed_.push_back(std::move(packed));
+  if (packed != nullptr) placed_.keep(std::move(packed));
   return {};
 }
 
@@ -353,14 +343,12 @@ Status Model::bind_tensor(const TensorEntry& entry, std::optional<DType> type) {
     **matrix = matrix_of(*tensor, dtype);
     text_size_.bytes += static_cast<uint64_t>((*matrix)->bytes());
     if (dtype != tensor->dtype) return {};
-    if (!in_host_memory()) return place_matrix(**matrix, *tensor);
-    (*matrix)->data = tensor->bytes.data();
-    return {};
+    return placed_.place(**matrix, *tensor, use_of(**matrix));
   }
   text_size_.bytes += tensor->bytes.size();
   if (const float** const* vector = std::get_if<const float**>(&entry.target)) {
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(*tensor));
-    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, place(std::move(values)));
+    G4_ASSIGN_OR_RETURN(const std::span<const float> placed, placed_.place(std::move(values)));
     **vector = placed.data();
   } else {
     *std::get<float*>(entry.target) = load_float(tensor->bytes.data(), tensor->dtype, 0);

@@ -13,6 +13,7 @@
 #include "io/safetensors.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/placed_weights.h"
 #include "model/projector_search.h"
 #include "model/weight_conversion.h"
 #include "model/weights.h"
@@ -91,19 +92,17 @@ class Model {
   Status bind(const WeightConversion* conversion);
   // A matrix that is stored in another type than `type` has no data yet.
   Status bind_tensor(const struct TensorEntry& entry, std::optional<DType> type);
-  bool in_host_memory() const { return device_ == nullptr || device_->is_host(); }
   bool is_looked_up(const Matrix* matrix) const;  // rows of it, not only in products
   bool is_multiplied(const Matrix* matrix) const;
   // Rows of it that a product may take by themselves
   int64_t rows_together(const Matrix& matrix) const;
-  // A weight where the kernels of another device than the program's own need it.
-  Status place_matrix(Matrix& matrix, const io::Tensor& tensor);
+  MatrixUse use_of(const Matrix& matrix) const;
+  // kResourceExhausted where the device has no room for weights of these types.
+  Status check_room(const std::vector<struct TensorEntry>& entries,
+                    const std::vector<std::optional<DType>>& types) const;
   // Converts the matrices without data, and makes packed copies of those that the device wants
   // packed, all in one block of memory.
   Status copy_matrices(const std::vector<TensorEntry>& entries, const WeightConversion* conversion);
-  // `bytes` where the device's kernels can read them.
-  Result<const void*> place(std::span<const std::byte> bytes);
-  Result<std::span<const float>> place(std::vector<float> values);
 
   std::shared_ptr<kernels::Device> device_;  // first: the memory below is its
   Config config_;
@@ -112,8 +111,7 @@ class Model {
   std::string text_prefix_;
   TextWeights weights_;
   std::vector<NamedMatrix> matrices_;
-  std::vector<kernels::Device::Memory> placed_;  // what the device holds of them
-  std::vector<std::vector<float>> vectors_;      // there: norms and scales, converted to float32
+  PlacedWeights placed_;  // what the device holds of them, and norms and scales in float32
   std::array<std::span<const float>, kNumAttentionKinds> inverse_frequencies_;
   Size text_size_;
   Size per_layer_table_size_;

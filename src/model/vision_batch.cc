@@ -2,6 +2,24 @@
 #include "model/vision_forward.h"
 
 namespace gemma4::model {
+namespace {
+
+// Calls visit(array of the batch, its place in the inputs) for every array.
+template <typename Visit>
+void for_each_array(const VisionBatch& batch, VisionInputs& inputs, Visit visit) {
+  visit(batch.positions, inputs.positions);
+  for (size_t axis = 0; axis < batch.table_rows.size(); ++axis)
+    visit(batch.table_rows[axis], inputs.table_rows[axis]);
+  visit(batch.key_begin, inputs.key_begin);
+  visit(batch.key_end, inputs.key_end);
+  visit(batch.sequence, inputs.sequence);
+  visit(batch.slots, inputs.slots);
+  visit(batch.table_offset, inputs.table_offset);
+  visit(batch.table_first, inputs.table_first);
+  visit(batch.block_table, inputs.block_table);
+}
+
+}  // namespace
 
 VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> grids) {
   VisionBatch batch;
@@ -36,6 +54,36 @@ VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> 
   batch.pixels =
       View(nullptr, DType::kF32, {static_cast<int64_t>(columns.size()), 3 * side * side});
   return batch;
+}
+
+VisionInputs host_inputs(const VisionBatch& batch) {
+  VisionInputs inputs;
+  inputs.pixels = batch.pixels;
+  inputs.grids = batch.grids;
+  for_each_array(batch, inputs,
+                 [](const std::vector<int32_t>& from, std::span<const int32_t>& to) { to = from; });
+  return inputs;
+}
+
+Result<VisionInputs> device_inputs(const VisionBatch& batch, kernels::Device& device,
+                                   kernels::Device::Memory& memory) {
+  VisionInputs inputs = host_inputs(batch);
+  std::vector<int32_t> numbers;
+  for_each_array(batch, inputs, [&](const std::vector<int32_t>& from, std::span<const int32_t>&) {
+    numbers.insert(numbers.end(), from.begin(), from.end());
+  });
+  const auto pixel_bytes = static_cast<size_t>(batch.pixels.size()) * sizeof(float);
+  G4_ASSIGN_OR_RETURN(memory, device.allocate(pixel_bytes + numbers.size() * sizeof(int32_t)));
+  device.upload(memory.get(), batch.pixels.data, pixel_bytes);
+  device.upload(memory.get() + pixel_bytes, numbers.data(), numbers.size() * sizeof(int32_t));
+  inputs.pixels.data = memory.get();
+  const auto* next = reinterpret_cast<const int32_t*>(memory.get() + pixel_bytes);
+  for_each_array(batch, inputs,
+                 [&](const std::vector<int32_t>& from, std::span<const int32_t>& to) {
+                   to = {next, from.size()};
+                   next += from.size();
+                 });
+  return inputs;
 }
 
 }  // namespace gemma4::model

@@ -17,7 +17,7 @@ using ops::Context;
 struct Pass {
   const Context& ctx;
   const VisionConfig& config;
-  const VisionBatch& batch;
+  const VisionInputs& inputs;
   ops::Rope rope;
   kernels::KvLayer keys;  // of the layer that runs
 };
@@ -28,11 +28,11 @@ View rows_of(const View& x, int64_t begin, int64_t end) {
 
 // Keys and values of all pictures, in blocks as attention reads them.
 kernels::KvLayer take_keys(const Context& ctx, const VisionConfig& config,
-                           const VisionBatch& batch) {
+                           const VisionInputs& inputs) {
   kernels::KvLayer keys{.heads = config.num_attention_heads,
                         .head_dim = config.head_dim,
                         .block_tokens = kBlockTokens};
-  const auto bytes = static_cast<size_t>(static_cast<int64_t>(batch.block_table.size()) *
+  const auto bytes = static_cast<size_t>(static_cast<int64_t>(inputs.block_table.size()) *
                                          keys.heads * keys.part_bytes());
   keys.k = ctx.arena->allocate(bytes);
   keys.v = ctx.arena->allocate(bytes);
@@ -52,18 +52,18 @@ View attend(const Pass& p, const VisionAttention& w, View t) {
   const View v = norm_heads(p, clipped_linear(p.ctx, t, w.v_proj), {.eps = w.q_norm.eps});
   ops::rope_axes(p.ctx, q, p.rope);
   ops::rope_axes(p.ctx, k, p.rope);
-  ops::store_kv(p.ctx, p.keys, k, v, p.batch.slots);
+  ops::store_kv(p.ctx, p.keys, k, v, p.inputs.slots);
   int64_t most_keys = 1;
-  for (const PatchGrid& grid : p.batch.grids) most_keys = std::max(most_keys, grid.size());
+  for (const PatchGrid& grid : p.inputs.grids) most_keys = std::max(most_keys, grid.size());
   const View o = ops::attention(p.ctx, q, p.keys,
-                                {.key_begin = p.batch.key_begin.data(),
-                                 .key_end = p.batch.key_end.data(),
-                                 .sequence = p.batch.sequence.data(),
-                                 .table_offset = p.batch.table_offset.data(),
-                                 .table_first = p.batch.table_first.data(),
-                                 .block_table = p.batch.block_table.data(),
+                                {.key_begin = p.inputs.key_begin.data(),
+                                 .key_end = p.inputs.key_end.data(),
+                                 .sequence = p.inputs.sequence.data(),
+                                 .table_offset = p.inputs.table_offset.data(),
+                                 .table_first = p.inputs.table_first.data(),
+                                 .block_table = p.inputs.block_table.data(),
                                  .most_keys = most_keys,
-                                 .sequences = static_cast<int64_t>(p.batch.grids.size())});
+                                 .sequences = static_cast<int64_t>(p.inputs.grids.size())});
   return o.reshaped({o.shape[0], o.shape[1] * o.shape[2]});
 }
 
@@ -75,12 +75,14 @@ void self_attention(const Pass& p, const VisionLayer& layer, View x) {
   ops::add_normed(p.ctx, x, o, layer.post_attention_layernorm, {.target = {.sum = x}});
 }
 
-// x [N, D] is updated in place, some rows at a time: what is I wide shall stay in the caches.
+// x [N, D] is updated in place; on a CPU some rows at a time, so that what is I wide stays in its
+// caches.
 void mlp(const Pass& p, const VisionLayer& layer, View x) {
-  constexpr int64_t kRows = 512;
-  for (int64_t begin = 0; begin < x.shape[0]; begin += kRows) {
+  const bool on_cpu = p.ctx.device == nullptr || p.ctx.device->is_host();
+  const int64_t rows = on_cpu ? 512 : x.shape[0];
+  for (int64_t begin = 0; begin < x.shape[0]; begin += rows) {
     const Arena::Scope scope(*p.ctx.arena);
-    const View part = rows_of(x, begin, std::min(begin + kRows, x.shape[0]));
+    const View part = rows_of(x, begin, std::min(begin + rows, x.shape[0]));
     const View t = ops::rms_norm(p.ctx, part, layer.pre_feedforward_layernorm);
     const View gate = clipped_linear(p.ctx, t, layer.gate_proj);
     const View up = clipped_linear(p.ctx, t, layer.up_proj);
@@ -92,8 +94,8 @@ void mlp(const Pass& p, const VisionLayer& layer, View x) {
 }
 
 // x [N, W] gets the position of each row in both axes, W being the table's width.
-void add_positions(const Context& ctx, const VisionBatch& batch, const Matrix& table, View x) {
-  for (const std::vector<int32_t>& rows : batch.table_rows) {
+void add_positions(const Context& ctx, const VisionInputs& inputs, const Matrix& table, View x) {
+  for (const std::span<const int32_t> rows : inputs.table_rows) {
     const Arena::Scope scope(*ctx.arena);
     ops::add(ctx, x, ops::embed(ctx, table, rows, 1.0f), x);
   }
@@ -103,11 +105,11 @@ void add_positions(const Context& ctx, const VisionBatch& batch, const Matrix& t
 View pool(const Pass& p, const VisionWeights& w, View x) {
   const int64_t side = p.config.pooling_kernel_size;
   int64_t soft_tokens = 0;
-  for (const PatchGrid& grid : p.batch.grids) soft_tokens += grid.size() / (side * side);
+  for (const PatchGrid& grid : p.inputs.grids) soft_tokens += grid.size() / (side * side);
   View pooled(p.ctx.arena->allocate(static_cast<size_t>(soft_tokens * x.cols()) * sizeof(float)),
               DType::kF32, {soft_tokens, x.cols()});
   int64_t from = 0, to = 0;
-  for (const PatchGrid& grid : p.batch.grids) {
+  for (const PatchGrid& grid : p.inputs.grids) {
     const int64_t squares = grid.size() / (side * side);
     ops::pool(p.ctx, rows_of(x, from, from + grid.size()),
               {.rows = grid.rows,
@@ -132,16 +134,16 @@ View project(const Context& ctx, const VisionWeights& w, View h) {
 }
 
 // Every square of pixels becomes one soft token by itself.
-View unified_forward(const Context& ctx, const VisionWeights& weights, const VisionBatch& batch) {
+View unified_forward(const Context& ctx, const VisionWeights& weights, const VisionInputs& inputs) {
   constexpr float kEps = 1e-5f;
   const UnifiedVisionWeights& w = weights.unified;
   const auto norm = [&](View x, const LayerNorm& layer_norm, View target) {
     return ops::layer_norm(ctx, x, layer_norm.weight, layer_norm.bias, kEps, target);
   };
-  View h = ops::linear(ctx, norm(batch.pixels, w.patch_ln1, {}), w.patch_dense);
+  View h = ops::linear(ctx, norm(inputs.pixels, w.patch_ln1, {}), w.patch_dense);
   ops::clip(ctx, h, {}, w.patch_dense_bias, h);  // adds the bias
   norm(h, w.patch_ln2, h);
-  add_positions(ctx, batch, w.pos_embedding, h);
+  add_positions(ctx, inputs, w.pos_embedding, h);
   norm(h, w.pos_norm, h);
   return project(ctx, weights, h);
 }
@@ -149,14 +151,14 @@ View unified_forward(const Context& ctx, const VisionWeights& weights, const Vis
 }  // namespace
 
 View vision_forward(const Context& ctx, const VisionConfig& config, const VisionWeights& weights,
-                    std::span<const float> inverse_frequencies, const VisionBatch& batch) {
-  if (config.unified) return unified_forward(ctx, weights, batch);
-  const View x = ops::linear(ctx, batch.pixels, weights.input_proj);
-  add_positions(ctx, batch, weights.position_embedding_table, x);
+                    std::span<const float> inverse_frequencies, const VisionInputs& inputs) {
+  if (config.unified) return unified_forward(ctx, weights, inputs);
+  const View x = ops::linear(ctx, inputs.pixels, weights.input_proj);
+  add_positions(ctx, inputs, weights.position_embedding_table, x);
   ops::probe(ctx, "vision.embedded", -1, x);
-  const Pass pass{ctx, config, batch,
-                  ops::rope_axes_tables(ctx, batch.positions, inverse_frequencies, 2),
-                  take_keys(ctx, config, batch)};
+  const Pass pass{ctx, config, inputs,
+                  ops::rope_axes_tables(ctx, inputs.positions, inverse_frequencies, 2),
+                  take_keys(ctx, config, inputs)};
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     self_attention(pass, weights.layers[i], x);
     mlp(pass, weights.layers[i], x);

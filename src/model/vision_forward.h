@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "base/result.h"
+#include "kernels/device.h"
 #include "model/config.h"
 #include "model/vision_weights.h"
 
@@ -29,17 +31,32 @@ struct VisionBatch {
   std::vector<int32_t> key_begin, key_end, sequence, slots;  // [N]
   std::vector<int32_t> table_offset, table_first;            // [pictures]
   std::vector<int32_t> block_table;
-
-  int64_t num_rows() const { return pixels.shape[0]; }
 };
 
 // Without pixels, but with their shape.
 VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> grids);
 
+// As VisionBatch, where kernels can read it; the grids are the batch's own.
+struct VisionInputs {
+  View pixels;
+  std::span<const PatchGrid> grids;
+  std::span<const int32_t> positions;
+  std::array<std::span<const int32_t>, 2> table_rows;
+  std::span<const int32_t> key_begin, key_end, sequence, slots;
+  std::span<const int32_t> table_offset, table_first;
+  std::span<const int32_t> block_table;
+};
+
+// Views into `batch`.
+VisionInputs host_inputs(const VisionBatch& batch);
+// Copies in memory of the device, which is taken over by `memory`. Errors: kResourceExhausted.
+Result<VisionInputs> device_inputs(const VisionBatch& batch, kernels::Device& device,
+                                   kernels::Device::Memory& memory);
+
 // -> [S, text hidden] in the step arena, pictures one after the other. Probes: "vision.embedded",
 // "vision.layer" after each, "vision.tower" before the projector, "vision.soft".
 View vision_forward(const ops::Context& ctx, const VisionConfig& config,
                     const VisionWeights& weights, std::span<const float> inverse_frequencies,
-                    const VisionBatch& batch);
+                    const VisionInputs& inputs);
 
 }  // namespace gemma4::model

@@ -13,19 +13,21 @@ namespace {
 constexpr int64_t kPassPatches = 2560;
 constexpr float kRopeTheta = 100;
 
-// Pixels as the tower reads them, of all pictures one after the other.
+// Pixels as the tower reads them, of all pictures one after the other. `pool` may be null.
 std::vector<float> gather_pixels(std::span<const VisionInput> pictures, bool unified,
-                                 ThreadPool& pool) {
+                                 ThreadPool* pool) {
   std::vector<float> pixels;
   for (const VisionInput& picture : pictures)
     pixels.insert(pixels.end(), picture.pixels.begin(), picture.pixels.end());
   if (unified) return pixels;
-  pool.parallel_for(static_cast<int64_t>(pixels.size()), 1 << 16, [&](int64_t begin, int64_t end) {
+  const auto shift = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float& v = pixels[static_cast<size_t>(i)];
       v = 2.0f * (v - 0.5f);
     }
-  });
+  };
+  const auto count = static_cast<int64_t>(pixels.size());
+  pool != nullptr ? pool->parallel_for(count, 1 << 16, shift) : shift(0, count);
   return pixels;
 }
 
@@ -33,19 +35,23 @@ std::vector<float> gather_pixels(std::span<const VisionInput> pictures, bool uni
 
 Result<VisionTower> VisionTower::create(const Config& config, const io::TensorStore& store,
                                         std::shared_ptr<kernels::Device> device) {
-  G4_CHECK(device != nullptr && device->is_host());
+  G4_CHECK(device != nullptr);
   if (!config.vision)
     return Error{ErrorCode::kUnsupported, "this model does not see: it has no vision tower"};
   VisionTower tower;
   tower.device_ = std::move(device);
+  tower.placed_ = PlacedWeights(tower.device_);
   tower.config_ = *config.vision;
   G4_RETURN_IF_ERROR(tower.bind(config, store));
   // A reciprocal of a power, both rounded to float32, as the reference has it.
   const int64_t quarter = tower.config_.head_dim / 4;
+  std::vector<float> frequencies;
   for (int64_t j = 0; j < quarter; ++j) {
     const float exponent = static_cast<float>(j) / static_cast<float>(quarter);
-    tower.inverse_frequencies_.push_back(1.0f / std::pow(kRopeTheta, exponent));
+    frequencies.push_back(1.0f / std::pow(kRopeTheta, exponent));
   }
+  G4_ASSIGN_OR_RETURN(tower.inverse_frequencies_, tower.placed_.place(std::move(frequencies)));
+  G4_RETURN_IF_ERROR(tower.device_->finish());
   return tower;
 }
 
@@ -53,24 +59,32 @@ Status VisionTower::bind(const Config& config, const io::TensorStore& store) {
   if (!config_.unified && (config_.head_dim < 4 || config_.head_dim % 4 != 0))
     return Error{ErrorCode::kUnsupported, str_cat("vision heads of ", config_.head_dim,
                                                   " elements: must be multiples of 4")};
+  if (!config_.unified && config_.head_dim > device_->table().max_head_dim)
+    return Error{ErrorCode::kUnsupported,
+                 str_cat("vision heads of ", config_.head_dim, " elements: ", device_->name(),
+                         " takes up to ", device_->table().max_head_dim)};
   for (const TensorEntry& entry : vision_tensors(config, weights_)) {
     G4_RETURN_IF_ERROR(check_tensor(entry, store));
     const io::Tensor& tensor = *store.find(entry.name);
     if (Matrix* const* matrix = std::get_if<Matrix*>(&entry.target)) {
       const int64_t cols = entry.shape.back();
-      **matrix = {tensor.bytes.data(), tensor.dtype, tensor.size() / cols, cols};
+      **matrix = {nullptr, tensor.dtype, tensor.size() / cols, cols};
       if (is_block_dtype(tensor.dtype) && !device_->table().reads_blocks)
         return Error{ErrorCode::kUnsupported,
                      str_cat("tensor ", quote(entry.name, 100), " has type ", name_of(tensor.dtype),
                              ", which these kernels do not read")};
+      const bool is_table = *matrix == &weights_.position_embedding_table ||
+                            *matrix == &weights_.unified.pos_embedding;
+      G4_RETURN_IF_ERROR(
+          placed_.place(**matrix, tensor, {.multiplied = !is_table, .looked_up = is_table}));
       continue;
     }
     G4_ASSIGN_OR_RETURN(std::vector<float> values, io::read_floats(tensor));
     if (float* const* number = std::get_if<float*>(&entry.target)) {
       **number = values[0];
     } else {
-      vectors_.push_back(std::move(values));
-      *std::get<const float**>(entry.target) = vectors_.back().data();
+      G4_ASSIGN_OR_RETURN(const std::span<const float> placed, placed_.place(std::move(values)));
+      *std::get<const float**>(entry.target) = placed.data();
     }
   }
   return {};
@@ -121,11 +135,18 @@ Result<std::vector<SoftTokens>> VisionTower::encode_pass(std::span<const VisionI
   std::vector<PatchGrid> grids;
   for (const VisionInput& picture : pictures) grids.push_back(picture.grid);
   VisionBatch batch = vision_batch(config_, grids);
-  const kernels::Queue queue = device_->queue();
-  std::vector<float> pixels = gather_pixels(pictures, config_.unified, *queue.pool);
+  kernels::Queue queue = device_->queue();
+  queue.activations = kernels::Activations::kFloat32;  // towers amplify rounding (ADR 39)
+  std::vector<float> pixels = gather_pixels(pictures, config_.unified, queue.pool);
   batch.pixels.data = pixels.data();
+  VisionInputs inputs = host_inputs(batch);
+  kernels::Device::Memory input_memory;
+  if (!device_->is_host()) {
+    G4_ASSIGN_OR_RETURN(inputs, device_inputs(batch, *device_, input_memory));
+  }
   Arena measure = Arena::measuring();
-  vision_forward({.arena = &measure}, config_, weights_, inverse_frequencies_, batch);
+  vision_forward({.arena = &measure, .device = device_.get()}, config_, weights_,
+                 inverse_frequencies_, inputs);
   G4_ASSIGN_OR_RETURN(const kernels::Device::Memory memory,
                       device_->allocate(measure.high_water_bytes()));
   Arena arena(memory.get(), measure.high_water_bytes());
@@ -134,14 +155,16 @@ Result<std::vector<SoftTokens>> VisionTower::encode_pass(std::span<const VisionI
                                    .arena = &arena,
                                    .device = device_.get(),
                                    .probe = probe},
-                                  config_, weights_, inverse_frequencies_, batch);
+                                  config_, weights_, inverse_frequencies_, inputs);
   std::vector<SoftTokens> soft;
   const float* next = all.f32();
   for (const PatchGrid& grid : grids) {
-    const float* const end = next + num_tokens(grid) * width();
-    soft.push_back({width(), std::vector<float>(next, end)});
-    next = end;
+    SoftTokens tokens{width(), std::vector<float>(static_cast<size_t>(num_tokens(grid) * width()))};
+    device_->download(tokens.values.data(), next, tokens.values.size() * sizeof(float));
+    next += tokens.values.size();
+    soft.push_back(std::move(tokens));
   }
+  G4_RETURN_IF_ERROR(device_->finish());
   return soft;
 }
 

@@ -1,6 +1,6 @@
-// The vision tower of a checkpoint, loaded: pictures to soft tokens. Its kernels run on the CPU.
+// The vision tower of a checkpoint, loaded: pictures to soft tokens.
 //
-//   G4_ASSIGN_OR_RETURN(const VisionTower tower, VisionTower::create(config, store, cpu));
+//   G4_ASSIGN_OR_RETURN(const VisionTower tower, VisionTower::create(config, store, device));
 //   const std::vector<SoftTokens> soft = tower.encode({{pixels, {60, 39}}});
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "io/safetensors.h"
 #include "kernels/device.h"
+#include "model/placed_weights.h"
 #include "model/soft_tokens.h"
 #include "model/vision_forward.h"
 
@@ -24,9 +25,10 @@ struct VisionInput {
 
 class VisionTower {
  public:
-  // `store` must outlive the tower, whose matrices stay in its map. `device` is a CPU. Errors:
+  // On a CPU the tower's matrices stay in the map of `store`, which must outlive it; another device
+  // gets copies and computes in float32, whatever its products round elsewhere. Errors:
   // kUnsupported for a model without a tower, kInvalidData names a tensor that is missing or
-  // misshapen.
+  // misshapen, kResourceExhausted where the device's memory ends.
   static Result<VisionTower> create(const Config& config, const io::TensorStore& store,
                                     std::shared_ptr<kernels::Device> device);
 
@@ -38,8 +40,9 @@ class VisionTower {
   const VisionConfig& config() const { return config_; }
 
   // [num_tokens, width()] for each picture; several share a pass, which does not change them. Not
-  // for two threads at a time. Errors: kInvalidArgument for a picture with more patches on a side
-  // than the model has positions, kResourceExhausted.
+  // for two threads at a time, nor beside other work on the device. Errors: kInvalidArgument for a
+  // picture with more patches on a side than the model has positions, kResourceExhausted,
+  // kUnavailable when the device has failed.
   Result<std::vector<SoftTokens>> encode(std::span<const VisionInput> pictures,
                                          ops::Probe* probe = nullptr) const;
 
@@ -53,8 +56,8 @@ class VisionTower {
   std::shared_ptr<kernels::Device> device_;
   VisionConfig config_;
   VisionWeights weights_;
-  std::vector<std::vector<float>> vectors_;  // norms and biases
-  std::vector<float> inverse_frequencies_;   // [Dh/4], of both axes
+  PlacedWeights placed_;
+  std::span<const float> inverse_frequencies_;  // [Dh/4], of both axes
 };
 
 }  // namespace gemma4::model

@@ -37,6 +37,18 @@ void pack(Queue, const Matrix& weight, std::byte* out);
 // best_logits.cu
 void best_logits(Queue, const BestLogitsArgs&);
 
+// audio.cu
+void subsample(Queue, const SubsampleArgs&);
+void clip(Queue, const ClipArgs&);
+void silu(Queue, const SiluArgs&);
+void light_conv(Queue, const LightConvArgs&);
+void local_attention(Queue, const LocalAttentionArgs&);
+
+// vision.cu
+void rope_axes(Queue, const RopeAxesArgs&);
+void pool(Queue, const PoolArgs&);
+void layer_norm(Queue, const LayerNormArgs&);
+
 // experts.cu
 void route(Queue, const RouteArgs&);
 void experts(Queue, const ExpertsArgs&);

@@ -1,9 +1,10 @@
 // Linear layers in float32. With few rows of activations: one to eight warps per weight row, and
 // one launch for up to three weights of one input, or a gate and what it multiplies. With more:
-// products.cu.
+// products.cu, and float_products.cu for weights of other types than bfloat16.
 
 #include "kernels/cuda/dot.cuh"
 #include "kernels/cuda/entries.cuh"
+#include "kernels/cuda/float_products.cuh"
 #include "kernels/cuda/packed_products.cuh"
 #include "kernels/cuda/packed_wide.cuh"
 #include "kernels/cuda/products.cuh"
@@ -147,6 +148,12 @@ bool can_multiply_all(Queue queue, const LinearGroupArgs& a) {
   return true;
 }
 
+bool can_multiply_all_floats(const LinearGroupArgs& a) {
+  for (int i = 0; i < a.count; ++i)
+    if (!can_multiply_floats(a.weight[i], a.tokens)) return false;
+  return true;
+}
+
 // Other weights than bfloat16 have no products on tensor cores that would round for them.
 template <typename T>
 Activations activations_of(Queue queue) {
@@ -190,6 +197,11 @@ void linear_group(Queue queue, const LinearGroupArgs& a) {
       for (int i = 0; i < a.count; ++i)
         multiply(queue, Form::kPlain, a.weight[i], count, a.out[i] + first * a.weight[i].rows);
     });
+  if (can_multiply_all_floats(a)) {
+    for (int i = 0; i < a.count; ++i)
+      multiply_floats(queue, {a.out[i], a.x, a.tokens, a.weight[i]});
+    return;
+  }
   dispatch(a.weight[0], [&]<typename T>(const T*) {
     Launch<T> launch{};
     launch.x = a.x;

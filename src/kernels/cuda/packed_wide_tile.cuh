@@ -156,8 +156,9 @@ __device__ inline void add_pieces(const Product& a, const Tile& tile, const std:
                               columns + static_cast<uint64_t>(step) * (kStepBytes >> 4));
       commit_products();
       wait_products<1>();
-      // The whole warp waited: it has read the stage. (A __syncwarp() here makes ptxas serialise.)
-      if (step == 0 && i > 0 && lane == 0) arrive(&barriers.empty[previous]);
+      // Every thread gives back what it has read: one arrival for its whole warp would need a
+      // __syncwarp() before it, which makes ptxas serialise the products.
+      if (step == 0 && i > 0) arrive(&barriers.empty[previous]);
     }
     previous = stage;
     if (++stage == S::kStages) stage = 0, parity ^= 1;
@@ -259,7 +260,7 @@ __device__ inline void multiply_tile(const Product& a) {
   if (threadIdx.x == 0) {
     for (int s = 0; s < S::kStages; ++s) {
       init_barrier(&barriers.full[s], 1);
-      init_barrier(&barriers.empty[s], S::kConsumers / kWarp);
+      init_barrier(&barriers.empty[s], S::kConsumers);
     }
     publish_barriers();
   }

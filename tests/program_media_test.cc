@@ -176,6 +176,28 @@ TEST_F(Media, ChatListsThemAndKeepsThem) {
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 2) << outcome.err;
 }
 
+// Frames come before the text, the sound of a film after all text (video.md, section 5).
+TEST_F(Media, TheSoundOfAFilmComesAfterTheText) {
+  apps::ConversationArguments arguments;
+  arguments.model = path("tiny-e.gguf");
+  arguments.sampling.max_tokens = 2;
+  const auto conversation = apps::Conversation::create(arguments);
+  ASSERT_TRUE(conversation.ok()) << conversation.error().message;
+  apps::Conversation& film = *conversation.value();
+  ASSERT_TRUE(film.attach_video(path("film.mkv"), {.sampling = {.num_frames = 2}}).ok());
+  ASSERT_TRUE(film.attach_audio(path("sound.wav")).ok());
+  ASSERT_TRUE(film.ask("Hello", nullptr, nullptr).ok());
+  using chat::ContentPart;
+  const auto& parts = std::get<std::vector<ContentPart>>(film.messages().front().content);
+  ASSERT_EQ(parts.size(), 4u);
+  EXPECT_EQ(parts[0].type, ContentPart::Type::kVideo);
+  EXPECT_EQ(parts[1].type, ContentPart::Type::kAudio);
+  EXPECT_EQ(parts[1].source, path("sound.wav"));
+  EXPECT_EQ(parts[2].text, "Hello");
+  EXPECT_EQ(parts[3].type, ContentPart::Type::kAudio);
+  EXPECT_EQ(parts[3].source, path("film.mkv"));
+}
+
 // Turns of a conversation, and the same media once more, use what the towers made the first time.
 TEST_F(Media, NothingIsEncodedTwice) {
   apps::ConversationArguments arguments;

@@ -29,7 +29,7 @@ bool hears_only_finite(const std::vector<float>& samples, int64_t i) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<float> samples(std::min<size_t>(size / sizeof(float), 4 * kSampleRate));
-  std::memcpy(samples.data(), data, samples.size() * sizeof(float));
+  if (!samples.empty()) std::memcpy(samples.data(), data, samples.size() * sizeof(float));
   const auto count = static_cast<int64_t>(samples.size());
   const std::vector<float> features = log_mel(samples);
   const int64_t frames = num_mel_frames(count);

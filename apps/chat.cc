@@ -117,8 +117,12 @@ Status save(const Conversation& conversation, const std::string& path) {
 
 class Chat {
  public:
-  Chat(Conversation& conversation, const ToolLoopArguments& tool_loop, int64_t image_budget)
-      : conversation_(conversation), tool_loop_(tool_loop), image_budget_(image_budget) {}
+  Chat(Conversation& conversation, const ToolLoopArguments& tool_loop,
+       const ConversationArguments& arguments)
+      : conversation_(conversation),
+        tool_loop_(tool_loop),
+        image_budget_(arguments.image_budget),
+        film_(arguments.film) {}
 
   // Until the user leaves, a signal ends the program, or nobody reads the answers any more.
   void run() {
@@ -232,59 +236,34 @@ class Chat {
           static_cast<long long>(last_->reused_tokens), last_->prompt_seconds,
           static_cast<long long>(last_->completion_tokens), last_->tokens_per_second());
     } else if (name == "/image") {
-      attach(rest);
+      attach(name, rest, [this](const std::string& file) { return look(file); });
     } else if (name == "/audio") {
-      listen(rest);
+      attach(name, rest, [this](const std::string& file) { return listen(file); });
     } else if (name == "/video") {
-      watch(rest);
+      attach(name, rest,
+             [this](const std::string& file) { return conversation_.attach_video(file, film_); });
     } else {
       std::printf("unknown command %s; /help lists them\n\n", name.c_str());
     }
     return true;
   }
 
-  void attach(const std::string& file) {
-    if (file.empty()) {
-      std::printf("/image needs a file\n\n");
-      return;
-    }
-    const Result<PreparedMedia> picture = conversation_.attach_image(file, image_budget_);
-    if (!picture.ok()) {
-      fail(picture.error());
-      std::fputs("\n", stderr);
-      return;
-    }
-    std::printf("%s; it goes with your next message\n", picture.value().summary.c_str());
-    if (!picture.value().note.empty()) std::printf("(%s)\n", picture.value().note.c_str());
-    std::printf("\n");
+  // What `read` makes of the file joins the next question.
+  template <typename Read>
+  void attach(const std::string& command, const std::string& file, const Read& read) {
+    if (file.empty()) return (void)std::printf("%s needs a file\n\n", command.c_str());
+    const Result<std::vector<PreparedMedia>> media = read(file);
+    if (media.ok()) return list(media.value());
+    fail(media.error());
+    std::fputs("\n", stderr);
   }
-
-  void listen(const std::string& file) {
-    if (file.empty()) {
-      std::printf("/audio needs a file\n\n");
-      return;
-    }
-    const Result<PreparedMedia> sound = conversation_.attach_audio(file);
-    if (!sound.ok()) {
-      fail(sound.error());
-      std::fputs("\n", stderr);
-      return;
-    }
-    list({sound.value()});
+  Result<std::vector<PreparedMedia>> look(const std::string& file) {
+    G4_ASSIGN_OR_RETURN(PreparedMedia picture, conversation_.attach_image(file, image_budget_));
+    return std::vector<PreparedMedia>{std::move(picture)};
   }
-
-  void watch(const std::string& file) {
-    if (file.empty()) {
-      std::printf("/video needs a file\n\n");
-      return;
-    }
-    const Result<std::vector<PreparedMedia>> film = conversation_.attach_video(file, {});
-    if (!film.ok()) {
-      fail(film.error());
-      std::fputs("\n", stderr);
-      return;
-    }
-    list(film.value());
+  Result<std::vector<PreparedMedia>> listen(const std::string& file) {
+    G4_ASSIGN_OR_RETURN(PreparedMedia sound, conversation_.attach_audio(file));
+    return std::vector<PreparedMedia>{std::move(sound)};
   }
 
   static void list(const std::vector<PreparedMedia>& media) {
@@ -307,6 +286,7 @@ class Chat {
   Conversation& conversation_;
   const ToolLoopArguments& tool_loop_;
   const int64_t image_budget_;
+  const FilmOptions film_;
   std::vector<std::string> results_;  // typed so far, of the open calls
   std::optional<AnswerStats> last_;
 };
@@ -333,7 +313,7 @@ Status run(const Arguments& all) {
                  human_bytes(engine.memory_plan().weights_bytes).c_str(),
                  human_bytes(engine.memory_plan().kv_bytes).c_str(),
                  human_bytes(engine.memory_plan().workspace_bytes).c_str());
-  Chat(*conversation, all.tool_loop, arguments.image_budget).run();
+  Chat(*conversation, all.tool_loop, arguments).run();
   return {};
 }
 
@@ -347,6 +327,7 @@ Command add_chat(CLI::App& app) {
   add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
   add_image_tokens_argument(*command, conversation.image_budget);
+  add_film_arguments(*command, conversation.film);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);

@@ -65,9 +65,9 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
                       engine_options(arguments.engine, *model.model));
   // A picture that is seen as a whole must be in one step.
   if (model.model->config().vision && model.model->config().text.bidirectional_vision)
-    options.chunk_tokens =
-        std::max(options.chunk_tokens,
-                 arguments.image_budget > 0 ? arguments.image_budget : media::kImageBudgets.back());
+    options.chunk_tokens = std::max(
+        {options.chunk_tokens, arguments.film.frame_budget,
+         arguments.image_budget > 0 ? arguments.image_budget : media::kImageBudgets.back()});
   G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
   markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
                        model.stop_token_ids.end());
@@ -129,9 +129,9 @@ Result<PreparedMedia> Conversation::attach_audio(const std::string& source) {
   return sound;
 }
 
-Result<std::vector<PreparedMedia>> Conversation::attach_video(
-    const std::string& source, const media::VideoSampling& sampling) {
-  G4_ASSIGN_OR_RETURN(std::vector<PreparedMedia> film, media_reader_.film(source, sampling));
+Result<std::vector<PreparedMedia>> Conversation::attach_video(const std::string& source,
+                                                              const FilmOptions& options) {
+  G4_ASSIGN_OR_RETURN(std::vector<PreparedMedia> film, media_reader_.film(source, options));
   attached_.insert(attached_.end(), film.begin(), film.end());
   return film;
 }

@@ -57,7 +57,7 @@ class Conversation {
   // The same of a sound, and of a film; its sound track comes after the text.
   Result<PreparedMedia> attach_audio(const std::string& source);
   Result<std::vector<PreparedMedia>> attach_video(const std::string& source,
-                                                  const media::VideoSampling& sampling);
+                                                  const FilmOptions& options);
   // Asks `text` after everything said so far and streams the answer. Question and answer join the
   // history, also when the answer was stopped or broke off; after an error the history is as
   // before, and what was attached still is.
@@ -83,6 +83,7 @@ class Conversation {
   const std::vector<chat::Message>& messages() const { return messages_; }
   const engine::Engine& engine() const { return *engine_; }
   const LoadedModel& model() const { return model_; }
+  const MediaReader& media_reader() const { return media_reader_; }
   // With the seed of the last answer.
   const engine::SamplingParams& sampling() const { return sampling_; }
 

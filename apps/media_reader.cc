@@ -62,23 +62,39 @@ Result<const model::VisionTower*> MediaReader::vision_tower() { return load_towe
 
 Result<const model::AudioTower*> MediaReader::audio_tower() { return load_tower(audio_tower_); }
 
-Result<std::vector<model::MediaItem>> MediaReader::encode(const media::ProcessedImage& image) {
-  const engine::EncodingCache::Key key{.kind = model::MediaKind::kImage,
-                                       .hash = image.hash,
-                                       .budget = image.budget,
-                                       .width = image.image.width,
-                                       .content = image.image.rgb};
-  std::shared_ptr<const model::SoftTokens> tokens = cache_.find(key);
-  if (tokens == nullptr) {
-    G4_ASSIGN_OR_RETURN(const model::VisionTower* const tower, vision_tower());
-    const int64_t side = tower->patch_side();
-    const std::vector<float> pixels = media::cut_patches(image.image, side);
-    const model::VisionInput input{pixels, {image.image.width / side, image.image.height / side}};
-    G4_ASSIGN_OR_RETURN(std::vector<model::SoftTokens> soft, tower->encode({&input, 1}));
-    tokens = std::make_shared<const model::SoftTokens>(std::move(soft[0]));
-    cache_.insert(key, tokens);
+Result<std::vector<MediaReader::Tokens>> MediaReader::encode(
+    std::span<const media::ProcessedImage> images) {
+  const auto key_of = [](const media::ProcessedImage& image) {
+    return engine::EncodingCache::Key{.kind = model::MediaKind::kImage,
+                                      .hash = image.hash,
+                                      .budget = image.budget,
+                                      .width = image.image.width,
+                                      .content = image.image.rgb};
+  };
+  std::vector<Tokens> tokens;
+  std::vector<size_t> missing;
+  for (size_t i = 0; i < images.size(); ++i) {
+    tokens.push_back(cache_.find(key_of(images[i])));
+    if (tokens.back() == nullptr) missing.push_back(i);
   }
-  return std::vector<model::MediaItem>{{model::MediaKind::kImage, std::move(tokens)}};
+  if (missing.empty()) return tokens;
+  G4_ASSIGN_OR_RETURN(const model::VisionTower* const tower, vision_tower());
+  const int64_t side = tower->patch_side();
+  std::vector<std::vector<float>> pixels;
+  std::vector<model::VisionInput> inputs;
+  for (const size_t i : missing) {
+    const media::Image& image = images[i].image;
+    pixels.push_back(media::cut_patches(image, side));
+    inputs.push_back({pixels.back(), {image.width / side, image.height / side}});
+  }
+  G4_ASSIGN_OR_RETURN(std::vector<model::SoftTokens> soft, tower->encode(inputs));
+  num_encoded_ += static_cast<int64_t>(missing.size());
+  for (size_t i = 0; i < missing.size(); ++i) {
+    Tokens& made = tokens[missing[i]];
+    made = std::make_shared<const model::SoftTokens>(std::move(soft[i]));
+    cache_.insert(key_of(images[missing[i]]), made);
+  }
+  return tokens;
 }
 
 Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budget) {
@@ -106,7 +122,10 @@ Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budg
         processed.budget < media::kImageBudgets.back() ? "; --image-tokens up to 1120 shows more"
                                                        : "");
   prepared.encode = [this, kept = std::make_shared<const media::ProcessedImage>(
-                               std::move(processed))]() { return encode(*kept); };
+                               std::move(processed))]() -> Result<std::vector<model::MediaItem>> {
+    G4_ASSIGN_OR_RETURN(std::vector<Tokens> tokens, encode({kept.get(), 1}));
+    return std::vector<model::MediaItem>{{model::MediaKind::kImage, std::move(tokens[0])}};
+  };
   return prepared;
 }
 

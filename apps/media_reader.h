@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,12 @@ struct PreparedMedia {
   std::function<Result<std::vector<model::MediaItem>>()> encode;
 };
 
+// How a film is shown.
+struct FilmOptions {
+  media::VideoSampling sampling;
+  int64_t frame_budget = 70;  // soft tokens of a frame, one of media::kImageBudgets
+};
+
 // What --image-tokens means: one of media::kImageBudgets, or 0 for the one that fits the picture.
 Result<int64_t> image_budget(const std::string& option);
 
@@ -51,9 +58,13 @@ class MediaReader {
   Result<PreparedMedia> image(const std::string& source, int64_t budget);
   // The same of a sound; kUnsupported for a model that does not hear, errors of media::read_sound.
   Result<PreparedMedia> sound(const std::string& source);
-  // A film as frames and, where it has sound and the model hears, its sound track.
-  Result<std::vector<PreparedMedia>> film(const std::string& source,
-                                          const media::VideoSampling& sampling);
+  // A film as frames and, where it has sound and the model hears, its sound track. A note says
+  // which frames or what sound are left out, and why.
+  Result<std::vector<PreparedMedia>> film(const std::string& source, const FilmOptions& options);
+
+  // Pictures, frames and sounds that went through a tower so far; what is found in the cache does
+  // not.
+  int64_t num_encoded() const { return num_encoded_; }
 
  private:
   Status check_sees() const;
@@ -63,7 +74,11 @@ class MediaReader {
   Result<std::shared_ptr<kernels::Device>> cpu();  // for pictures, and towers without a card
   template <class Tower>
   Result<const Tower*> load_tower(std::optional<Tower>& tower);
-  Result<std::vector<model::MediaItem>> encode(const media::ProcessedImage& image);
+  using Tokens = std::shared_ptr<const model::SoftTokens>;
+  // Soft tokens of each picture: those that are not in the cache go through the tower together.
+  Result<std::vector<Tokens>> encode(std::span<const media::ProcessedImage> images);
+  Result<Tokens> encode(std::span<const float> sound, const model::AudioTower& tower);
+  void add_sound_track(const std::string& source, std::vector<PreparedMedia>& film);
 
   std::shared_ptr<const model::Model> model_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
@@ -72,6 +87,7 @@ class MediaReader {
   std::optional<model::VisionTower> vision_tower_;
   std::optional<model::AudioTower> audio_tower_;
   engine::EncodingCache cache_;
+  int64_t num_encoded_ = 0;
 };
 
 }  // namespace gemma4::apps

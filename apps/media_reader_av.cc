@@ -1,7 +1,10 @@
 // Sounds and films of MediaReader.
 
+#include <algorithm>
+
 #include "apps/audio_input.h"
 #include "apps/media_reader.h"
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "media/data_url.h"
 #include "media/sound.h"
@@ -9,13 +12,34 @@
 namespace gemma4::apps {
 namespace {
 
-constexpr int64_t kFrameBudget = 70;     // soft tokens of a frame
 constexpr double kSecondsMeantFor = 60;  // of a film
+constexpr size_t kFramesAtOnce = 8;      // through the tower: their pixels are floats then
 
 std::string seconds_text(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f s", seconds);
   return text;
+}
+
+void add_note(const std::string& name, const std::string& what, std::string& note) {
+  note += (note.empty() ? name + ": " : std::string("; ")) + what;
+}
+
+// What the user should know about the frames of a film.
+std::string notes_on(const std::string& name, const media::VideoSummary& film, size_t num_frames) {
+  std::string note;
+  if (film.fps_is_assumed)
+    add_note(name, "it does not say its frame rate, 24 per second are assumed", note);
+  if (film.seconds() > kSecondsMeantFor)
+    add_note(name, "it is longer than the 60 s that models know", note);
+  if (film.frames_left_out > 0)
+    add_note(name,
+             str_cat("of the ", static_cast<int64_t>(num_frames) + film.frames_left_out,
+                     " frames that were asked for the model sees ", num_frames,
+                     ", spread over the whole"),
+             note);
+  if (film.is_damaged) add_note(name, "parts are damaged, frames before them stand for them", note);
+  return note;
 }
 
 }  // namespace
@@ -31,6 +55,24 @@ Status MediaReader::check_hears() const {
       return Error{ErrorCode::kUnsupported,
                    str_cat("this model does not hear: its vocabulary has no ", marker)};
   return {};
+}
+
+Result<MediaReader::Tokens> MediaReader::encode(std::span<const float> sound,
+                                                const model::AudioTower& tower) {
+  const auto bytes = std::as_bytes(sound);
+  const engine::EncodingCache::Key key{
+      .kind = model::MediaKind::kAudio,
+      .hash = content_hash(bytes),
+      .width = tower.input_width(),
+      .content = {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}};
+  Tokens tokens = cache_.find(key);
+  if (tokens != nullptr) return tokens;
+  G4_ASSIGN_OR_RETURN(std::vector<float> soft, tower.encode(sound));
+  ++num_encoded_;
+  tokens =
+      std::make_shared<const model::SoftTokens>(model::SoftTokens{tower.width(), std::move(soft)});
+  cache_.insert(key, tokens);
+  return tokens;
 }
 
 Result<PreparedMedia> MediaReader::sound(const std::string& source) {
@@ -51,29 +93,22 @@ Result<PreparedMedia> MediaReader::sound(const std::string& source) {
       .text = {chat::ContentPart::Type::kAudio, chat::audio_text(soft_tokens)},
       .summary = str_cat(name, ": ", seconds_text(seconds), ", ", soft_tokens, " soft tokens")};
   if (sound.was_cut)
-    prepared.note = str_cat(name, ": the model hears its first ", seconds_text(seconds));
-  if (sound.is_damaged)
-    prepared.note += str_cat(prepared.note.empty() ? name + ": " : std::string("; "),
-                             "parts are damaged and left out");
-  struct Kept {
-    std::vector<float> input;
-    std::shared_ptr<const model::SoftTokens> tokens;  // once they were asked for
-  };
-  prepared.encode =
-      [tower, kept = std::make_shared<Kept>(Kept{
-                  std::move(input).value(), nullptr})]() -> Result<std::vector<model::MediaItem>> {
-    if (kept->tokens == nullptr) {
-      G4_ASSIGN_OR_RETURN(std::vector<float> soft, tower->encode(kept->input));
-      kept->tokens = std::make_shared<const model::SoftTokens>(
-          model::SoftTokens{tower->width(), std::move(soft)});
+    add_note(name, str_cat("the model hears its first ", seconds_text(seconds)), prepared.note);
+  if (sound.is_damaged) add_note(name, "parts are damaged and left out", prepared.note);
+  // Once asked for, the tokens stay with the sound: what the cache forgets is not computed again.
+  prepared.encode = [this, tower, tokens = std::make_shared<Tokens>(),
+                     kept = std::make_shared<const std::vector<float>>(
+                         std::move(input).value())]() -> Result<std::vector<model::MediaItem>> {
+    if (*tokens == nullptr) {
+      G4_ASSIGN_OR_RETURN(*tokens, encode(*kept, *tower));
     }
-    return std::vector<model::MediaItem>{{model::MediaKind::kAudio, kept->tokens}};
+    return std::vector<model::MediaItem>{{model::MediaKind::kAudio, *tokens}};
   };
   return prepared;
 }
 
 Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
-                                                     const media::VideoSampling& sampling) {
+                                                     const FilmOptions& options) {
   G4_RETURN_IF_ERROR(check_sees());
   const bool is_url = media::is_data_url(source);
   const std::string name = is_url ? "film" : source;
@@ -82,9 +117,9 @@ Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
   std::string text;
   int64_t soft_tokens = 0;
   const auto take = [&](media::VideoFrame&& frame) -> Status {
-    G4_ASSIGN_OR_RETURN(
-        media::ProcessedImage image,
-        media::process_image(frame.image, {.budget = kFrameBudget, .pool = device->queue().pool}));
+    G4_ASSIGN_OR_RETURN(media::ProcessedImage image,
+                        media::process_image(frame.image, {.budget = options.frame_budget,
+                                                           .pool = device->queue().pool}));
     const int64_t count = image.size().soft_tokens();
     soft_tokens += count;
     if (!text.empty()) text += ' ';
@@ -93,35 +128,45 @@ Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
     return {};
   };
   G4_ASSIGN_OR_RETURN(const media::VideoSummary summary,
-                      is_url ? media::video_from_data_url(source, sampling, {}, take)
-                             : media::read_video(source, sampling, {}, take));
-  PreparedMedia film{
-      .part = {.type = chat::ContentPart::Type::kVideo, .source = source},
-      .text = {chat::ContentPart::Type::kVideo, std::move(text)},
-      .summary = str_cat(name, ": ", frames->size(), " frames of ", seconds_text(summary.seconds()),
-                         ", ", soft_tokens, " soft tokens")};
-  const auto note = [&](const std::string& what) {
-    film.note += (film.note.empty() ? name + ": " : std::string("; ")) + what;
-  };
-  if (summary.fps_is_assumed) note("it does not say its frame rate, 24 per second are assumed");
-  if (summary.seconds() > kSecondsMeantFor) note("it is longer than the 60 s that models know");
-  if (summary.is_damaged) note("parts are damaged, frames before them stand for them");
-  film.encode = [this, frames]() -> Result<std::vector<model::MediaItem>> {
-    std::vector<model::MediaItem> items;
-    for (const media::ProcessedImage& frame : *frames) {
-      G4_ASSIGN_OR_RETURN(const std::vector<model::MediaItem> encoded, encode(frame));
-      for (const model::MediaItem& item : encoded)
-        items.push_back({model::MediaKind::kVideo, item.tokens});
+                      is_url ? media::video_from_data_url(source, options.sampling, {}, take)
+                             : media::read_video(source, options.sampling, {}, take));
+  const media::ImageSize own = frames->front().source, seen = frames->front().size();
+  std::vector<PreparedMedia> film = {
+      {.part = {.type = chat::ContentPart::Type::kVideo, .source = source},
+       .text = {chat::ContentPart::Type::kVideo, std::move(text)},
+       .summary = str_cat(name, ": ", frames->size(), " of ", summary.total_frames, " frames of ",
+                          seconds_text(summary.seconds()), ", ", own.width, "x", own.height,
+                          " pixels seen at ", seen.width, "x", seen.height, ", ", soft_tokens,
+                          " soft tokens"),
+       .note = notes_on(name, summary, frames->size())}};
+  // As with sounds, tokens stay with the film.
+  film[0].encode = [this, frames, items = std::make_shared<std::vector<model::MediaItem>>()]()
+      -> Result<std::vector<model::MediaItem>> {
+    while (items->size() < frames->size()) {
+      const auto rest = std::span<const media::ProcessedImage>(*frames).subspan(items->size());
+      G4_ASSIGN_OR_RETURN(std::vector<Tokens> tokens,
+                          encode(rest.first(std::min(rest.size(), kFramesAtOnce))));
+      for (Tokens& frame : tokens) items->push_back({model::MediaKind::kVideo, std::move(frame)});
     }
-    return items;
+    return *items;
   };
-  std::vector<PreparedMedia> all = {std::move(film)};
-  if (summary.has_sound && check_hears().ok()) {
-    G4_ASSIGN_OR_RETURN(PreparedMedia track, sound(source));
-    track.after_text = true;
-    all.push_back(std::move(track));
+  if (summary.has_sound) add_sound_track(source, film);
+  return film;
+}
+
+// The sound of a film comes after the text; a film whose sound cannot be used is still seen.
+void MediaReader::add_sound_track(const std::string& source, std::vector<PreparedMedia>& film) {
+  const std::string name = media::is_data_url(source) ? "film" : source;
+  if (!check_hears().ok())
+    return add_note(name, "its sound is left out, this model does not hear", film[0].note);
+  Result<PreparedMedia> track = sound(source);
+  if (!track.ok()) {
+    std::string reason = track.error().message;
+    if (reason.starts_with(name + ": ")) reason.erase(0, name.size() + 2);
+    return add_note(name, "its sound is left out: " + reason, film[0].note);
   }
-  return all;
+  track.value().after_text = true;
+  film.push_back(std::move(track).value());
 }
 
 }  // namespace gemma4::apps

@@ -5,7 +5,6 @@
 #include <limits>
 #include <random>
 
-#include "apps/media_reader.h"
 #include "apps/option_checks.h"
 #include "apps/weight_types.h"
 #include "base/check.h"
@@ -133,6 +132,28 @@ void add_image_tokens_argument(CLI::App& command, int64_t& budget) {
           "Soft tokens of a picture: 70, 140, 280, 560, 1120, or auto for those that do not reduce "
           "it")
       ->default_str("280");
+}
+
+void add_film_arguments(CLI::App& command, FilmOptions& film) {
+  const int64_t most = film.sampling.max_frames;
+  auto* frames =
+      command
+          .add_option("--video-frames", film.sampling.num_frames,
+                      "Frames of a film, spread over the whole; at most " + std::to_string(most))
+          ->capture_default_str()
+          ->check(whole_number(1, most));
+  command
+      .add_option("--video-fps", film.sampling.fps,
+                  "The same as frames of each second, at most " + std::to_string(most) + " in all")
+      ->check(number("above 0", [](double v) { return v > 0; }))
+      ->excludes(frames);
+  std::vector<std::string> budgets;
+  for (const int64_t budget : media::kImageBudgets) budgets.push_back(std::to_string(budget));
+  command
+      .add_option("--video-tokens", film.frame_budget,
+                  "Soft tokens of each frame: 70, 140, 280, 560 or 1120")
+      ->capture_default_str()
+      ->check(one_of(std::move(budgets)));
 }
 
 void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/answer_form.h"
+#include "apps/media_reader.h"
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -73,6 +74,7 @@ Result<engine::SamplingParams> sampling_params(const SamplingArguments& argument
                                                const LoadedModel& model);
 
 void add_image_tokens_argument(CLI::App& command, int64_t& budget);  // --image-tokens
+void add_film_arguments(CLI::App& command, FilmOptions& film);  // --video-frames, -fps, -tokens
 
 // Everything that a conversation is started with.
 struct ConversationArguments {
@@ -81,6 +83,7 @@ struct ConversationArguments {
   std::string system;     // empty: none
   bool think = false;
   int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
+  FilmOptions film;
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;

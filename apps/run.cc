@@ -33,7 +33,6 @@ struct Arguments {
   std::vector<std::string> images;
   std::vector<std::string> sounds;
   std::vector<std::string> films;
-  media::VideoSampling sampling;
   bool boxes = false;
   std::string boxes_image;
   ToolLoopArguments tool_loop;
@@ -153,7 +152,7 @@ Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
   }
   for (const std::string& source : arguments.films) {
     G4_ASSIGN_OR_RETURN(const std::vector<PreparedMedia> film,
-                        conversation.attach_video(source, arguments.sampling));
+                        conversation.attach_video(source, arguments.conversation.film));
     for (const PreparedMedia& part : film)
       if (!part.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", part.note.c_str());
   }
@@ -258,11 +257,7 @@ Command add_run(CLI::App& app) {
   command->add_option("--video", arguments->films,
                       "Film before the prompt, its sound after it, a file or a data URL; several "
                       "are allowed");
-  command
-      ->add_option("--video-fps", arguments->sampling.fps,
-                   "Frames of each second of a film, at most 60 in all (default: 32 frames of the "
-                   "whole)")
-      ->check(number("above 0", [](double v) { return v > 0; }));
+  add_film_arguments(*command, arguments->conversation.film);
   command->add_flag("--boxes", arguments->boxes,
                     "Print the boxes that the answer names, in pixels of the picture, as JSON");
   command->add_option("--boxes-image", arguments->boxes_image,

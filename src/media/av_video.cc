@@ -3,11 +3,12 @@
 // each.
 
 #include <algorithm>
-#include <cmath>
+#include <array>
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 
 extern "C" {
-#include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
@@ -132,15 +133,19 @@ class Painter {
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
 };
 
-// Quarter turns counter-clockwise that make the frames of a stream upright, as EXIF says it.
+// How the frames of a stream become upright, as EXIF says it: one of the quarter turns, perhaps
+// mirrored, that is nearest to the stream's matrix; x' = a x + c y, y' = b x + d y.
 int orientation_of(const AVStream& stream) {
   size_t size = 0;
-  const uint8_t* matrix = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
-  if (matrix == nullptr || size < 9 * sizeof(int32_t)) return 1;
-  const double angle = av_display_rotation_get(reinterpret_cast<const int32_t*>(matrix));
-  if (!std::isfinite(angle)) return 1;
-  constexpr int kOrientations[] = {1, 8, 3, 6};  // upright, turn by 270, 180, 90 clockwise
-  return kOrientations[static_cast<size_t>((std::lround(angle / 90) % 4 + 4) % 4)];
+  const uint8_t* side_data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  std::array<int32_t, 9> matrix{};
+  if (side_data == nullptr || size < sizeof matrix) return 1;
+  std::memcpy(matrix.data(), side_data, sizeof matrix);
+  const int64_t a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4];
+  if (a == 0 && b == 0 && c == 0 && d == 0) return 1;
+  if (std::abs(a) + std::abs(d) >= std::abs(b) + std::abs(c))
+    return a >= 0 ? (d >= 0 ? 1 : 4) : (d >= 0 ? 2 : 3);
+  return b >= 0 ? (c >= 0 ? 5 : 6) : (c >= 0 ? 8 : 7);
 }
 
 VideoSummary summarise(const AvInput& input, const AVStream& stream, const Timeline& timeline) {
@@ -178,6 +183,8 @@ Result<VideoSummary> decode_video(std::span<const std::byte> file, const VideoSa
   G4_ASSIGN_OR_RETURN(const Timeline timeline, read_timeline(*input, *stream));
   VideoSummary summary = summarise(*input, *stream, timeline);
   const std::vector<int64_t> wanted = sampled_frames(summary.total_frames, summary.fps, sampling);
+  summary.frames_left_out = wanted_frames(summary.total_frames, summary.fps, sampling) -
+                            static_cast<int64_t>(wanted.size());
   const int orientation = orientation_of(*stream);
 
   G4_RETURN_IF_ERROR(input->select(*stream));

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <span>
 
 #include "base/check.h"
+#include "base/content_hash.h"
 #include "base/strings.h"
 
 namespace gemma4::media {
@@ -12,23 +13,9 @@ namespace {
 
 constexpr int64_t kSide = kSoftTokenSide;
 
-// Mixes eight bytes at a time: pictures are megabytes.
 uint64_t hash_of(const Image& image) {
-  uint64_t hash = 0x9E3779B97F4A7C15ull;
-  const auto mix = [&hash](uint64_t word) {
-    hash = (hash ^ word) * 0xBF58476D1CE4E5B9ull;
-    hash ^= hash >> 32;
-  };
-  mix(static_cast<uint64_t>(image.width));
-  mix(static_cast<uint64_t>(image.height));
-  size_t i = 0;
-  for (; i + 8 <= image.rgb.size(); i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, image.rgb.data() + i, 8);
-    mix(word);
-  }
-  for (; i < image.rgb.size(); ++i) mix(image.rgb[i]);
-  return hash;
+  const auto size = static_cast<uint64_t>(image.width) << 32 ^ static_cast<uint64_t>(image.height);
+  return content_hash(std::as_bytes(std::span(image.rgb)), size);
 }
 
 }  // namespace

@@ -8,17 +8,15 @@
 #include <numbers>
 
 #include "base/check.h"
+#include "media/mel_bank.h"
 
 namespace gemma4::media {
 namespace {
 
 constexpr int64_t kHop = 160;
 constexpr int64_t kWindow = 320;
-constexpr int64_t kSpectrum = 512;            // points of the transform
-constexpr int64_t kBins = kSpectrum / 2 + 1;  // of its positive frequencies
-constexpr double kBinHertz = 31.25;           // kSampleRate / kSpectrum
-constexpr double kFloor = 0.001;              // added to each band before the logarithm
-constexpr int64_t kPaddingUnit = 128;         // samples; the reference pads to a multiple
+constexpr double kFloor = 0.001;       // added to each band before the logarithm
+constexpr int64_t kPaddingUnit = 128;  // samples; the reference pads to a multiple
 
 // Periodic Hann window, rounded to float32 as the reference keeps it
 std::array<float, kWindow> hann_window() {
@@ -27,36 +25,6 @@ std::array<float, kWindow> hann_window() {
     window[n] = static_cast<float>(
         0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(n) / kWindow));
   return window;
-}
-
-double mel_of(double hertz) { return 2595 * std::log10(1 + hertz / 700); }
-double hertz_of(double mel) { return 700 * (std::pow(10.0, mel / 2595) - 1); }
-
-// A triangular filter: its weights for the bins from `first` on. Its peak is 1; there is no
-// normalisation by area. The lowest one lies between two bins and is empty.
-struct Band {
-  int64_t first = 0;
-  std::vector<double> weights;
-};
-
-std::vector<Band> mel_bank() {
-  const double top = mel_of(kSampleRate / 2.0);
-  const auto corner = [top](int64_t i) {
-    return hertz_of(top * static_cast<double>(i) / (kMelBands + 1));
-  };
-  std::vector<Band> bank(static_cast<size_t>(kMelBands));
-  for (int64_t m = 0; m < kMelBands; ++m) {
-    Band& band = bank[static_cast<size_t>(m)];
-    const double low = corner(m), peak = corner(m + 1), high = corner(m + 2);
-    for (int64_t k = 0; k < kBins; ++k) {
-      const double hertz = kBinHertz * static_cast<double>(k);
-      const double weight = std::min((hertz - low) / (peak - low), (high - hertz) / (high - peak));
-      if (weight <= 0) continue;
-      if (band.weights.empty()) band.first = k;
-      band.weights.push_back(weight);
-    }
-  }
-  return bank;
 }
 
 // Magnitudes of the spectrum of one frame.
@@ -96,7 +64,7 @@ int64_t num_audio_tokens(int64_t frames) { return (frames + 3) / 4; }
 
 std::vector<float> log_mel(std::span<const float> samples) {
   static const std::array<float, kWindow> kHann = hann_window();
-  static const std::vector<Band> kBank = mel_bank();
+  static const std::vector<MelBand> kBank = mel_bank();
   const int64_t frames = num_mel_frames(static_cast<int64_t>(samples.size()));
   std::vector<float> out;
   out.reserve(static_cast<size_t>(frames * kMelBands));
@@ -109,7 +77,7 @@ std::vector<float> log_mel(std::span<const float> samples) {
       frame[static_cast<size_t>(n)] = sample * kHann[static_cast<size_t>(n)];  // in float32
     }
     const auto& magnitudes = spectrum(frame);
-    for (const Band& band : kBank) {
+    for (const MelBand& band : kBank) {
       double sum = 0;
       for (size_t j = 0; j < band.weights.size(); ++j)
         sum += band.weights[j] * magnitudes[static_cast<size_t>(band.first) + j];

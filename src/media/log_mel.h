@@ -20,8 +20,9 @@ int64_t num_padded_mel_frames(int64_t samples);
 // Rows of the tower's output, of which each stands for 40 ms.
 int64_t num_audio_tokens(int64_t frames);
 
-// [F, kMelBands], natural logarithms, not normalised. `samples` at kSampleRate in [-1, 1]. Computed
-// in double from the window on, as the reference does.
+// [F, kMelBands], natural logarithms, not normalised. `samples` at kSampleRate, by convention in
+// [-1, 1]; only frames with samples that are not finite have features that are not. Computed in
+// double from the window on, as the reference does.
 std::vector<float> log_mel(std::span<const float> samples);
 
 }  // namespace gemma4::media

@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <numbers>
 
 #include "io/safetensors.h"
+#include "media/mel_bank.h"
 
 namespace gemma4::media {
 namespace {
@@ -103,6 +108,58 @@ TEST(LogMel, HasThePublishedValuesOfNoise) {
   EXPECT_NEAR(at(f, 5, 100), 0.938684, 1e-5);
   EXPECT_NEAR(at(f, 2, 20), -2.149790, 1e-5);
   EXPECT_NEAR(mean(f), -0.360745, 1e-5);
+}
+
+// Its rows in audio.md, section 4: the weights of a bin.
+TEST(LogMel, HasThePublishedFilters) {
+  const std::vector<MelBand> bank = mel_bank();
+  ASSERT_EQ(bank.size(), 128u);
+  const auto row = [&](int64_t bin) {
+    std::map<int64_t, double> weights;
+    for (int64_t m = 0; m < kMelBands; ++m) {
+      const MelBand& band = bank[static_cast<size_t>(m)];
+      const int64_t at = bin - band.first;
+      if (at >= 0 && at < static_cast<int64_t>(band.weights.size()))
+        weights[m] = band.weights[static_cast<size_t>(at)];
+    }
+    return weights;
+  };
+  const std::map<int64_t, std::map<int64_t, double>> published = {
+      {1, {{1, .766007675}, {2, .233992325}}},     {2, {{3, .624370147}, {4, .375629853}}},
+      {10, {{17, .106635572}, {18, .893364428}}},  {14, {{23, .147828512}, {24, .852171488}}},
+      {100, {{85, .067161454}, {86, .932838546}}}, {255, {{127, .185675809}}}};
+  for (const auto& [bin, weights] : published) {
+    const auto found = row(bin);
+    ASSERT_EQ(found.size(), weights.size()) << bin;
+    for (const auto& [band, weight] : weights) EXPECT_NEAR(found.at(band), weight, 1e-9) << bin;
+  }
+  EXPECT_TRUE(bank[0].weights.empty());
+  size_t weights = 0, most = 0;
+  for (const MelBand& band : bank) {
+    weights += band.weights.size();
+    most = std::max(most, band.weights.size());
+  }
+  EXPECT_EQ(weights, 506u);
+  EXPECT_EQ(most, 11u);
+}
+
+TEST(LogMel, SilenceIsTheFloor) {
+  const std::vector<float> f = log_mel(std::vector<float>(1600));
+  ASSERT_EQ(f.size(), 9u * 128u);
+  for (const float value : f) EXPECT_EQ(value, static_cast<float>(std::log(0.001)));
+}
+
+TEST(LogMel, WhatIsNotFiniteStaysInItsFrames) {
+  std::vector<float> samples(3200, 0.25f);
+  samples[1600] = std::nanf("");
+  const std::vector<float> f = log_mel(samples);
+  for (int64_t frame = 0; frame < 19; ++frame) {
+    const bool hears = frame == 10 || frame == 11;
+    for (int64_t band = 1; band < kMelBands && !hears; ++band)
+      ASSERT_TRUE(std::isfinite(at(f, frame, band))) << frame;
+  }
+  samples[1600] = std::numeric_limits<float>::max();
+  for (const float value : log_mel(samples)) ASSERT_TRUE(std::isfinite(value));
 }
 
 TEST(LogMel, CountsFramesAndTokens) {

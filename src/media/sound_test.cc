@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -101,7 +102,8 @@ TEST_F(Sounds, ChannelsAreAveraged) {
 }
 
 TEST_F(Sounds, RatesAreConverted) {
-  for (const uint32_t rate : {8000u, 11025u, 22050u, 44100u, 48000u, 96000u, 192000u}) {
+  for (const uint32_t rate :
+       {8000u, 11025u, 22050u, 44100u, 48000u, 96000u, 192000u, 384000u, 768000u}) {
     const auto sound = decode_sound(bytes_of(wav(rate, 1, tone(rate, rate, {0.5}))));
     ASSERT_TRUE(sound.ok()) << rate << ": " << sound.error().message;
     const std::vector<float>& samples = sound.value().samples;
@@ -136,6 +138,46 @@ TEST_F(Sounds, LongSoundsCostNoMoreThanTheirBeginning) {
   ASSERT_TRUE(sound.ok()) << sound.error().message;
   EXPECT_EQ(static_cast<int64_t>(sound.value().samples.size()), kClipSamples);
   EXPECT_TRUE(sound.value().was_cut);
+}
+
+// Ten hours that are there, at the lowest rate: 72 MB.
+TEST_F(Sounds, TenHoursCostNoMoreThanTheirBeginning) {
+  constexpr uint32_t kRate = 1000;
+  const std::string file = wav(kRate, 1, std::string(size_t{2} * kRate * 36000, '\1'));
+  const auto start = std::chrono::steady_clock::now();
+  const auto sound = decode_sound(bytes_of(file));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  ASSERT_TRUE(sound.ok()) << sound.error().message;
+  EXPECT_EQ(static_cast<int64_t>(sound.value().samples.size()), kClipSamples);
+  EXPECT_TRUE(sound.value().was_cut);
+  EXPECT_LT(took.count(), 10);  // a hundredth of it, without sanitizers
+}
+
+TEST_F(Sounds, SilenceIsASoundToo) {
+  for (const uint32_t rate : {8000u, 16000u, 44100u}) {
+    const auto sound = decode_sound(bytes_of(wav(rate, 2, std::string(size_t{4} * rate, '\0'))));
+    ASSERT_TRUE(sound.ok()) << sound.error().message;
+    EXPECT_NEAR(static_cast<double>(sound.value().samples.size()), 16000, 8) << rate;
+    EXPECT_FALSE(sound.value().is_damaged);
+    for (const float sample : sound.value().samples) ASSERT_EQ(sample, 0.0f) << rate;
+  }
+}
+
+TEST_F(Sounds, RatesThatAreNoneOfSoundAreNamed) {
+  for (const uint32_t rate : {1u, 999u, 768001u, 0x7fffffffu}) {
+    const auto sound = decode_sound(bytes_of(wav(rate, 1, std::string(64, 'a'))));
+    ASSERT_FALSE(sound.ok()) << rate;
+    EXPECT_THAT(sound.error().message,
+                HasSubstr(std::to_string(rate) + " samples per second, expected 1000 to 768000"));
+  }
+}
+
+TEST_F(Sounds, TheTimeOfWorkIsLimited) {
+  const auto sound =
+      decode_sound(bytes_of(wav(8000, 1, std::string(1 << 20, '\1'))), {.max_seconds = 0});
+  ASSERT_FALSE(sound.ok());
+  EXPECT_EQ(sound.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(sound.error().message, HasSubstr("takes longer than 0 seconds"));
 }
 
 TEST_F(Sounds, LyingAndTruncatedHeadersGetOneSentence) {

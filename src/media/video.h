@@ -44,11 +44,14 @@ struct VideoSummary {
   double fps = 0;
   bool fps_is_assumed = false;  // the film does not say
   bool has_sound = false;
-  bool is_damaged = false;  // frames could not be decoded; others stand for them
+  bool is_damaged = false;      // frames could not be decoded; others stand for them
+  int64_t frames_left_out = 0;  // were asked for beyond VideoSampling::max_frames
   double seconds() const { return static_cast<double>(total_frames) / fps; }
 };
 
-// floor(i · total / n) for the n frames that are taken; n is at most `total`.
+// Frames that are asked for, before the limit: at most `total`.
+int64_t wanted_frames(int64_t total, double fps, const VideoSampling& sampling);
+// floor(i · total / n) for the n frames that are taken: those wanted, at most max_frames.
 std::vector<int64_t> sampled_frames(int64_t total, double fps, const VideoSampling& sampling);
 // "00:07": minutes and whole seconds.
 std::string time_stamp(double seconds);

@@ -36,6 +36,7 @@ struct Context {
   kernels::Device* device = nullptr;  // null: the program's own memory
   Probe* probe = nullptr;
   Tape* tape = nullptr;
+  bool many_rows = false;  // what linear's argument of this name is
 
   // A dry run lays out the arena and runs no kernel; pointers must not be followed.
   bool dry_run() const { return arena->is_measuring(); }

@@ -10,6 +10,7 @@
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "media/image.h"
 
 namespace CLI {
 class App;
@@ -72,8 +73,6 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 
-void add_image_tokens_argument(CLI::App& command, int64_t& budget);  // --image-tokens
-
 // Everything that a conversation is started with.
 struct ConversationArguments {
   std::string model;      // empty: the demo model
@@ -81,9 +80,12 @@ struct ConversationArguments {
   std::string system;     // empty: none
   bool think = false;
   int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
+  media::ImageLimits image_limits;
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;
 };
+// --image-tokens, --max-image-pixels
+void add_picture_arguments(CLI::App& command, ConversationArguments& arguments);
 
 }  // namespace gemma4::apps

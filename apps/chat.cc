@@ -326,8 +326,8 @@ Command add_chat(CLI::App& app) {
   add_model_argument(*command, conversation.model);
   add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
-  add_image_tokens_argument(*command, conversation.image_budget);
   add_film_arguments(*command, conversation.film);
+  add_picture_arguments(*command, conversation);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);

@@ -75,27 +75,28 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   sampling.suppress_tokens.insert(sampling.suppress_tokens.end(), form.suppressed().begin(),
                                   form.suppressed().end());
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
-  std::unique_ptr<Conversation> conversation(
-      new Conversation(std::move(model), std::move(engine), std::move(sampling), arguments.sampling,
-                       std::move(markers), std::move(form)));
+  std::unique_ptr<Conversation> conversation(new Conversation(std::move(model), std::move(engine),
+                                                              std::move(sampling), arguments,
+                                                              std::move(markers), std::move(form)));
   conversation->set_system(arguments.system);
   conversation->set_thinking(arguments.think);
   return conversation;
 }
 
 Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
-                           engine::SamplingParams sampling, const SamplingArguments& arguments,
+                           engine::SamplingParams sampling, const ConversationArguments& arguments,
                            chat::Markers markers, AnswerForm form)
     : model_(std::move(model)),
       engine_(std::move(engine)),
       sampling_(std::move(sampling)),
-      fixed_seed_(arguments.seed.has_value()),
-      max_tokens_(arguments.max_tokens > 0 ? arguments.max_tokens
-                                           : engine_->options().context_tokens),
-      stop_strings_(arguments.stop),
+      fixed_seed_(arguments.sampling.seed.has_value()),
+      max_tokens_(arguments.sampling.max_tokens > 0 ? arguments.sampling.max_tokens
+                                                    : engine_->options().context_tokens),
+      stop_strings_(arguments.sampling.stop),
       markers_(std::move(markers)),
       form_(std::move(form)),
-      media_reader_(model_.model, model_.tokenizer, engine_->shared_device()) {}
+      media_reader_(model_.model, model_.tokenizer, engine_->shared_device(),
+                    arguments.image_limits) {}
 
 std::string_view finish_reason(const Answer& answer) {
   if (answer.finish == engine::FinishReason::kStop && !answer.message.tool_calls.empty())

@@ -89,7 +89,7 @@ class Conversation {
 
  private:
   Conversation(LoadedModel model, std::unique_ptr<engine::Engine> engine,
-               engine::SamplingParams sampling, const SamplingArguments& arguments,
+               engine::SamplingParams sampling, const ConversationArguments& arguments,
                chat::Markers markers, AnswerForm form);
   // `media` are those of all messages.
   Result<Answer> respond(std::vector<chat::Message> messages, std::vector<PreparedMedia> media,

@@ -18,6 +18,11 @@ Result<int64_t> image_budget(const std::string& option) {
                str_cat(quote(option), " must be 70, 140, 280, 560, 1120 or auto")};
 }
 
+Result<media::Image> read_picture(const std::string& source, const media::ImageLimits& limits) {
+  return media::is_data_url(source) ? media::image_from_data_url(source, limits)
+                                    : media::read_image(source, limits);
+}
+
 Status MediaReader::check_sees() const {
   const model::Config& config = model_->config();
   if (!config.vision)
@@ -99,9 +104,7 @@ Result<std::vector<MediaReader::Tokens>> MediaReader::encode(
 
 Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budget) {
   G4_RETURN_IF_ERROR(check_sees());
-  const bool is_url = media::is_data_url(source);
-  G4_ASSIGN_OR_RETURN(const media::Image image,
-                      is_url ? media::image_from_data_url(source) : media::read_image(source));
+  G4_ASSIGN_OR_RETURN(const media::Image image, read_picture(source, limits_));
   const media::ImageSize size{image.width, image.height};
   G4_ASSIGN_OR_RETURN(const auto device, cpu());
   G4_ASSIGN_OR_RETURN(
@@ -109,7 +112,7 @@ Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budg
       media::process_image(image, {.budget = budget > 0 ? budget : media::fitting_budget(size),
                                    .pool = device->queue().pool}));
   const int64_t soft_tokens = processed.size().soft_tokens();
-  const std::string name = is_url ? "picture" : source;
+  const std::string name = media::is_data_url(source) ? "picture" : source;
   const std::string seen = str_cat(processed.image.width, "x", processed.image.height);
   PreparedMedia prepared{.part = {.type = chat::ContentPart::Type::kImage, .source = source},
                          .text = {chat::ContentPart::Type::kImage, chat::image_text(soft_tokens)},

@@ -43,6 +43,9 @@ struct FilmOptions {
 // What --image-tokens means: one of media::kImageBudgets, or 0 for the one that fits the picture.
 Result<int64_t> image_budget(const std::string& option);
 
+// `source` is a file or a data URL. Errors: those of media::read_image.
+Result<media::Image> read_picture(const std::string& source, const media::ImageLimits& limits);
+
 class MediaReader {
  public:
   // `device` is what the model runs on, and the towers too; on a CPU of their own where it is null
@@ -50,8 +53,11 @@ class MediaReader {
   // other work on the device.
   MediaReader(std::shared_ptr<const model::Model> model,
               std::shared_ptr<const text::Tokenizer> tokenizer,
-              std::shared_ptr<kernels::Device> device)
-      : model_(std::move(model)), tokenizer_(std::move(tokenizer)), device_(std::move(device)) {}
+              std::shared_ptr<kernels::Device> device, const media::ImageLimits& limits)
+      : model_(std::move(model)),
+        tokenizer_(std::move(tokenizer)),
+        device_(std::move(device)),
+        limits_(limits) {}
 
   // `source` is a file or a data URL. Errors: kUnsupported for a model that does not see, and those
   // of media::read_image. The result must not outlive this object.
@@ -83,6 +89,7 @@ class MediaReader {
   std::shared_ptr<const model::Model> model_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::shared_ptr<kernels::Device> device_;
+  media::ImageLimits limits_;
   std::shared_ptr<kernels::Device> cpu_;
   std::optional<model::VisionTower> vision_tower_;
   std::optional<model::AudioTower> audio_tower_;

@@ -120,8 +120,8 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   return options;
 }
 
-void add_image_tokens_argument(CLI::App& command, int64_t& budget) {
-  const auto parse = [&budget](const std::string& text) {
+void add_picture_arguments(CLI::App& command, ConversationArguments& arguments) {
+  const auto parse = [&budget = arguments.image_budget](const std::string& text) {
     const Result<int64_t> parsed = image_budget(text);
     if (!parsed.ok()) throw CLI::ValidationError("--image-tokens", parsed.error().message);
     budget = parsed.value();
@@ -132,6 +132,10 @@ void add_image_tokens_argument(CLI::App& command, int64_t& budget) {
           "Soft tokens of a picture: 70, 140, 280, 560, 1120, or auto for those that do not reduce "
           "it")
       ->default_str("280");
+  command
+      .add_option("--max-image-pixels", arguments.image_limits.max_pixels,
+                  "Refuse larger pictures before they are decoded")
+      ->check(whole_number(1));
 }
 
 void add_film_arguments(CLI::App& command, FilmOptions& film) {

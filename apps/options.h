@@ -11,6 +11,7 @@
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "media/image.h"
 
 namespace CLI {
 class App;
@@ -73,7 +74,6 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 
-void add_image_tokens_argument(CLI::App& command, int64_t& budget);  // --image-tokens
 void add_film_arguments(CLI::App& command, FilmOptions& film);  // --video-frames, -fps, -tokens
 
 // Everything that a conversation is started with.
@@ -84,9 +84,12 @@ struct ConversationArguments {
   bool think = false;
   int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
   FilmOptions film;
+  media::ImageLimits image_limits;
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;
 };
+// --image-tokens, --max-image-pixels
+void add_picture_arguments(CLI::App& command, ConversationArguments& arguments);
 
 }  // namespace gemma4::apps

@@ -20,7 +20,6 @@
 #include "base/strings.h"
 #include "chat/openai_messages.h"
 #include "json/json.h"
-#include "media/data_url.h"
 #include "media/image.h"
 
 namespace gemma4::apps {
@@ -173,9 +172,8 @@ std::string content_of(const chat::Message& message) {
 // What the answer says about places in the picture, in its pixels; and that picture with frames.
 Status report_boxes(const Arguments& arguments, const Answer& answer) {
   const std::string& source = arguments.images.front();
-  G4_ASSIGN_OR_RETURN(media::Image image, media::is_data_url(source)
-                                              ? media::image_from_data_url(source)
-                                              : media::read_image(source));
+  G4_ASSIGN_OR_RETURN(media::Image image,
+                      read_picture(source, arguments.conversation.image_limits));
   G4_ASSIGN_OR_RETURN(const std::vector<Box> boxes,
                       parse_boxes(content_of(answer.message), {image.width, image.height}));
   if (arguments.boxes) std::printf("%s\n", json::dump(to_json(boxes)).c_str());
@@ -249,7 +247,7 @@ Command add_run(CLI::App& app) {
   command->add_option("--image", arguments->images,
                       "Picture (JPEG, PNG, WebP, GIF) before the prompt, a file or a data URL; "
                       "several are allowed");
-  add_image_tokens_argument(*command, arguments->conversation.image_budget);
+  add_picture_arguments(*command, arguments->conversation);
   command->add_option(
       "--audio", arguments->sounds,
       "Sound before the prompt, up to 30 s of any format of FFmpeg, a file or a data "

@@ -33,6 +33,69 @@ TEST_P(ProductKernels, Linear) {
         }
 }
 
+// The order of sums for many rows, at shapes around its panels and pieces.
+TEST_P(ProductKernels, LinearOfManyRows) {
+  Random random(23);
+  for (const DType dtype : kWeightTypes)
+    for (const int64_t cols : {1, 5, 127, 129, 384, 500, 900})
+      for (const int64_t rows : {1, 31, 70})
+        for (const int64_t tokens : {1, 2, 5, 13, 40}) {
+          const Weight weight(random, dtype, rows, cols, 1);
+          const std::vector<float> x = floats(random, tokens * cols);
+          Output out(tokens * rows, 1), expected(tokens * rows);
+          table().linear(queue(), {.out = out.data(),
+                                   .x = x.data(),
+                                   .tokens = tokens,
+                                   .weight = weight.matrix(),
+                                   .many_rows = true});
+          reference().linear(queue(), {expected.data(), x.data(), tokens, weight.matrix()});
+          const std::vector<double> magnitudes = product_magnitudes(x, tokens, weight);
+          ASSERT_TRUE(all_near(out.values(), expected.values(), Tolerance::sum(cols),
+                               [&](size_t i) { return magnitudes[i]; }))
+              << name_of(dtype) << " [" << tokens << ", " << cols << "] x " << rows;
+          for (const int64_t t : {int64_t{0}, tokens / 2, tokens - 1}) {
+            Output alone(rows, 2);
+            table().linear(queue(), {.out = alone.data(),
+                                     .x = x.data() + t * cols,
+                                     .tokens = 1,
+                                     .weight = weight.matrix(),
+                                     .many_rows = true});
+            expect_same_bits(
+                alone.values(),
+                out.values().subspan(static_cast<size_t>(t * rows), static_cast<size_t>(rows)),
+                "row " + std::to_string(t) + " of " + std::to_string(tokens));
+          }
+        }
+}
+
+// More tokens and rows than a piece has; clipped as if before and after it.
+TEST_P(ProductKernels, LinearOfManyRowsClips) {
+  if (!table().clips_products) GTEST_SKIP() << "this table leaves clipping to its own entry";
+  Random random(24);
+  const int64_t rows = 800, cols = 400, tokens = 509;
+  const kernels::Bounds input{-0.4f, 0.6f}, output{-1.5f, 2.5f};
+  for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    const Weight weight(random, dtype, rows, cols, 1);
+    std::vector<float> x = floats(random, tokens * cols);
+    Output out(tokens * rows, 1), expected(tokens * rows);
+    kernels::LinearArgs args{.out = out.data(),
+                             .x = x.data(),
+                             .tokens = tokens,
+                             .weight = weight.matrix(),
+                             .many_rows = true,
+                             .input = input,
+                             .output = output};
+    table().linear(queue(), args);
+    for (float& value : x) value = std::clamp(value, input.low, input.high);
+    args.out = expected.data();
+    args.input = args.output = {};
+    table().linear(queue(), args);
+    for (int64_t i = 0; i < tokens * rows; ++i)
+      expected.data()[i] = std::clamp(expected.data()[i], output.low, output.high);
+    expect_same_bits(out.values(), expected.values(), std::string(name_of(dtype)));
+  }
+}
+
 TEST_P(ProductKernels, LinearWithManyRowsIsCutIntoPieces) {
   Random random(21);
   for (const DType dtype : kWeightTypes) {

@@ -62,6 +62,12 @@ struct RmsNormArgs {
   float eps;
 };
 
+// What a value is held between; by default nothing changes.
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+
 // out[t, n] = Σ_k x[t, k] · weight[n, k], float32 accumulation. Row t depends on x[t] alone, bit
 // for bit.
 struct LinearArgs {
@@ -69,6 +75,10 @@ struct LinearArgs {
   const float* x;  // [T, K]
   int64_t tokens;  // T
   Matrix weight;   // [N, K]
+  // Sums may be taken in another order, which suits many rows; however few there are.
+  bool many_rows = false;
+  Bounds input = {};   // what x and out are clipped to; open unless Table::clips_products and the
+  Bounds output = {};  // weight is of plain floats and many_rows
 };
 
 // cos and sin of position · inv_freq, the product formed in float32, full argument reduction
@@ -222,12 +232,6 @@ inline int64_t experts_workspace_floats(int64_t tokens, int64_t top_k, int64_t h
 }
 
 // The audio tower (audio.md). T counts its rows in time, H its heads.
-
-// What a value is held between; by default nothing changes.
-struct Bounds {
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-};
 
 // One block of the front end: a 3×3 convolution of stride 2 over time and bands with zeros around,
 // LayerNorm over the channels, ReLU. In double brackets a row of the weight, columns in the order
@@ -411,10 +415,11 @@ struct BestLogitsArgs {
 struct Table {
   const char* name = "";  // "reference", "AVX3_DL", …
   int64_t max_head_dim = std::numeric_limits<int64_t>::max();
-  bool reads_blocks = false;  // matrices may be quantised
-  bool reads_packed = false;  // products look at Matrix::packed
-  bool narrow_kv = false;     // keys and values may be kept in F16 and BF16 too
-  bool quantised_kv = false;  // and in Q8_0
+  bool reads_blocks = false;    // matrices may be quantised
+  bool reads_packed = false;    // products look at Matrix::packed
+  bool clips_products = false;  // linear looks at its bounds
+  bool narrow_kv = false;       // keys and values may be kept in F16 and BF16 too
+  bool quantised_kv = false;    // and in Q8_0
   void (*embed)(Queue, const EmbedArgs&) = nullptr;
   void (*combine_per_layer)(Queue, const CombinePerLayerArgs&) = nullptr;
   void (*rms_norm)(Queue, const RmsNormArgs&) = nullptr;

@@ -163,7 +163,8 @@ Result<std::vector<float>> AudioTower::encode(std::span<const float> input,
                              .queue = queue,
                              .arena = &arena,
                              .device = device_.get(),
-                             .probe = probe},
+                             .probe = probe,
+                             .many_rows = true},
                             features);
   std::vector<float> values(static_cast<size_t>(soft.size()));
   device_->download(values.data(), soft.f32(), values.size() * sizeof(float));

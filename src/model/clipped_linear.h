@@ -21,6 +21,8 @@ inline View held(const ops::Context& ctx, View x, const ops::Bounds& bounds, Vie
 
 // x [T, in] -> [T, out]
 inline View clipped_linear(const ops::Context& ctx, View x, const ClippedLinear& layer) {
+  if (ops::clips_products(ctx, layer.linear))
+    return ops::clipped_linear(ctx, x, layer.linear, layer.input, layer.output);
   const View out = ops::linear(ctx, held(ctx, x, layer.input), layer.linear);
   return held(ctx, out, layer.output, out);
 }

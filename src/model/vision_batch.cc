@@ -1,4 +1,3 @@
-#include "model/kv_cache.h"
 #include "model/vision_forward.h"
 
 namespace gemma4::model {
@@ -30,7 +29,7 @@ VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> 
     const auto first_block = static_cast<int32_t>(batch.block_table.size());
     batch.table_offset.push_back(first_block);
     batch.table_first.push_back(0);
-    for (int64_t block = 0; block * kBlockTokens < grid.size(); ++block)
+    for (int64_t block = 0; block * kPatchBlock < grid.size(); ++block)
       batch.block_table.push_back(first_block + static_cast<int32_t>(block));
     for (int64_t patch = 0; patch < grid.size(); ++patch) {
       const auto x = static_cast<int32_t>(patch % grid.cols);
@@ -43,7 +42,7 @@ VisionBatch vision_batch(const VisionConfig& config, std::span<const PatchGrid> 
       batch.key_begin.push_back(0);
       batch.key_end.push_back(static_cast<int32_t>(grid.size()));
       batch.sequence.push_back(picture);
-      batch.slots.push_back(first_block * static_cast<int32_t>(kBlockTokens) +
+      batch.slots.push_back(first_block * static_cast<int32_t>(kPatchBlock) +
                             static_cast<int32_t>(patch));
     }
   }

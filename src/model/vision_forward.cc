@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/kv_cache.h"
 #include "ops/vision_ops.h"
 
 namespace gemma4::model {
@@ -31,7 +30,7 @@ kernels::KvLayer take_keys(const Context& ctx, const VisionConfig& config,
                            const VisionInputs& inputs) {
   kernels::KvLayer keys{.heads = config.num_attention_heads,
                         .head_dim = config.head_dim,
-                        .block_tokens = kBlockTokens};
+                        .block_tokens = kPatchBlock};
   const auto bytes = static_cast<size_t>(static_cast<int64_t>(inputs.block_table.size()) *
                                          keys.heads * keys.part_bytes());
   keys.k = ctx.arena->allocate(bytes);
@@ -87,8 +86,7 @@ void mlp(const Pass& p, const VisionLayer& layer, View x) {
     const View gate = clipped_linear(p.ctx, t, layer.gate_proj);
     const View up = clipped_linear(p.ctx, t, layer.up_proj);
     View m = ops::gated_gelu(p.ctx, gate, up);
-    m = ops::linear(p.ctx, held(p.ctx, m, layer.down_proj.input, m), layer.down_proj.linear);
-    m = held(p.ctx, m, layer.down_proj.output, m);
+    m = clipped_linear(p.ctx, m, layer.down_proj);
     ops::add_normed(p.ctx, part, m, layer.post_feedforward_layernorm, {.target = {.sum = part}});
   }
 }

@@ -21,6 +21,10 @@ struct PatchGrid {
   int64_t size() const { return cols * rows; }
 };
 
+// Patches whose keys and values lie together: more than tokens in the decoder's cache, as all are
+// there at once, so that a softmax step is of many keys.
+inline constexpr int64_t kPatchBlock = 256;
+
 // The rows of one pass: patches of all pictures, one picture after the other.
 struct VisionBatch {
   View pixels;                     // [N, 3·side²]; in [-1, 1], encoder-free in [0, 1]

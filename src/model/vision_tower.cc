@@ -154,7 +154,8 @@ Result<std::vector<SoftTokens>> VisionTower::encode_pass(std::span<const VisionI
                                    .queue = queue,
                                    .arena = &arena,
                                    .device = device_.get(),
-                                   .probe = probe},
+                                   .probe = probe,
+                                   .many_rows = true},
                                   config_, weights_, inverse_frequencies_, inputs);
   std::vector<SoftTokens> soft;
   const float* next = all.f32();

@@ -38,6 +38,7 @@ struct Context {
   Probe* probe = nullptr;
   Tape* tape = nullptr;
   Profile* profile = nullptr;
+  bool many_rows = false;  // what linear's argument of this name is
 
   // A dry run lays out the arena and runs no kernel; pointers must not be followed.
   bool dry_run() const { return arena->is_measuring(); }

@@ -42,11 +42,27 @@ View rms_norm(const Context& ctx, View x, const Norm& norm, View target) {
 }
 
 View linear(const Context& ctx, View x, const Linear& layer, View target) {
+  return clipped_linear(ctx, x, layer, {}, {}, target);
+}
+
+bool clips_products(const Context& ctx, const Linear& layer) {
+  return ctx.kernels != nullptr && ctx.kernels->clips_products && ctx.many_rows &&
+         layer.weight.packed == nullptr && !is_block_dtype(layer.weight.dtype);
+}
+
+View clipped_linear(const Context& ctx, View x, const Linear& layer, const kernels::Bounds& input,
+                    const kernels::Bounds& output, View target) {
   G4_CHECK_EQ(x.size() / x.shape[0], layer.weight.cols);
   if (!target) target = allocate(ctx, {x.shape[0], layer.weight.rows});
   G4_CHECK_EQ(target.size(), x.shape[0] * layer.weight.rows);
   LAUNCH(linear, LinearArgs,
-         {.out = target.f32(), .x = x.f32(), .tokens = x.shape[0], .weight = layer.weight});
+         {.out = target.f32(),
+          .x = x.f32(),
+          .tokens = x.shape[0],
+          .weight = layer.weight,
+          .many_rows = ctx.many_rows,
+          .input = input,
+          .output = output});
   return target;
 }
 

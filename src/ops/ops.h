@@ -62,6 +62,11 @@ View embed(const Context& ctx, const Matrix& table, std::span<const int32_t> ids
 View rms_norm(const Context& ctx, View x, const Norm& norm, View target = {});
 // [T, in] -> [T, out]; written over `target` if there is one.
 View linear(const Context& ctx, View x, const Linear& layer, View target = {});
+// Whether the kernels clip the input and the output of this layer themselves: clipped_linear may
+// have bounds then.
+bool clips_products(const Context& ctx, const Linear& layer);
+View clipped_linear(const Context& ctx, View x, const Linear& layer, const kernels::Bounds& input,
+                    const kernels::Bounds& output, View target = {});
 // Rows [begin, end) of a weight
 struct RowRange {
   int64_t begin;

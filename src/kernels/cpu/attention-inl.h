@@ -82,9 +82,11 @@ class AttentionRun {
   }
 
  private:
+  // Units are the pieces of the first KV head, then those of the next: its keys stay in the cache.
   const AttentionPiece& piece_of(int64_t unit) const {
-    return pieces_[static_cast<size_t>(unit / a_.cache.heads)];
+    return pieces_[static_cast<size_t>(unit) % pieces_.size()];
   }
+  int64_t kv_head_of(int64_t unit) const { return unit / static_cast<int64_t>(pieces_.size()); }
   int64_t queries(const AttentionPiece& piece) const {
     return (piece.row_end - piece.row_begin) * group_;
   }
@@ -124,7 +126,7 @@ class AttentionRun {
 
   // Which [T, Hq] row the unit's query `q` is.
   int64_t query_row(int64_t unit, int64_t q) const {
-    const int64_t kv_head = unit % a_.cache.heads;
+    const int64_t kv_head = kv_head_of(unit);
     return (piece_of(unit).row_begin + q / group_) * a_.q_heads + kv_head * group_ + q % group_;
   }
 
@@ -167,12 +169,11 @@ class AttentionRun {
     const int64_t sequence = a_.sequence[piece.row_begin];
     const int32_t* number =
         a_.block_table + a_.table_offset[sequence] + block - a_.table_first[sequence];
-    const auto k = KvPart<Format>::at(a_.cache, a_.cache.k, *number, unit % a_.cache.heads);
-    const auto v = KvPart<Format>::at(a_.cache, a_.cache.v, *number, unit % a_.cache.heads);
+    const auto k = KvPart<Format>::at(a_.cache, a_.cache.k, *number, kv_head_of(unit));
+    const auto v = KvPart<Format>::at(a_.cache, a_.cache.v, *number, kv_head_of(unit));
     const bool more = base + block_tokens < last;
     const void* next =
-        KvPart<Format>::at(a_.cache, a_.cache.k, number[more ? 1 : 0], unit % a_.cache.heads)
-            .elements;
+        KvPart<Format>::at(a_.cache, a_.cache.k, number[more ? 1 : 0], kv_head_of(unit)).elements;
     const int64_t count = queries(piece);
     scores_of_queries<Format>({x, dim_, dim_, scores, stride, block_tokens, v.elements}, count, k,
                               from, to);

@@ -24,6 +24,7 @@
 #include "kernels/cpu/fused-inl.h"
 #include "kernels/cpu/kv_formats-inl.h"
 #include "kernels/cpu/linear-inl.h"
+#include "kernels/cpu/many_rows-inl.h"
 #include "kernels/cpu/vision-inl.h"
 #include "kernels/registry.h"
 
@@ -37,10 +38,11 @@ Table table_with(const char* name) {
   Table table = reference_table();
   table.name = name;
   table.reads_packed = true;
+  table.clips_products = true;
   table.embed = embed;
   table.combine_per_layer = combine_per_layer;
   table.rms_norm = rms_norm;
-  table.linear = linear<Products>;
+  table.linear = linear_in_order<Products>;
   table.rope_table = rope_table;
   table.rope = rope;
   table.store_kv = store_kv;

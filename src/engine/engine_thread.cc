@@ -1,6 +1,5 @@
 #include "engine/engine_thread.h"
 
-#include <chrono>
 #include <utility>
 
 namespace gemma4::engine {
@@ -79,62 +78,44 @@ bool EngineThread::take_mail() {
   });
   if (stopping_) return false;
   for (Submission* const submission : submissions_) {
-    const auto prompt_tokens = static_cast<int64_t>(submission->request.prompt.size());
     submission->id = engine_->submit(std::move(submission->request));
     if (!submission->id->ok()) continue;
-    clients_[submission->id->value()] = {std::move(submission->sink), prompt_tokens};
-    ++stats_.waiting;
+    sinks_[submission->id->value()] = std::move(submission->sink);
   }
-  if (!submissions_.empty()) answered_.notify_all();
+  if (!submissions_.empty()) {
+    stats_ = engine_->stats();
+    answered_.notify_all();
+  }
   submissions_.clear();
   for (const SequenceId id : cancels_) engine_->cancel(id);
   cancels_.clear();
   return true;
 }
 
+// Counts first: who has seen the last event of a request finds it counted.
 Status EngineThread::step() {
   if (!engine_->has_work()) return {};
-  const auto start = std::chrono::steady_clock::now();
   G4_ASSIGN_OR_RETURN(const std::vector<Event> events, engine_->step());
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   {
     const std::lock_guard lock(mutex_);
-    ++stats_.steps;
-    stats_.step_seconds_total += seconds.count();
+    stats_ = engine_->stats();
   }
   deliver(events);
   return {};
 }
 
-// Counts first: who has seen the last event of a request finds it counted.
 void EngineThread::deliver(std::span<const Event> events) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Event& event : events) {
-      Client& client = clients_.at(event.sequence);
-      if (event.token) {
-        ++stats_.generated_tokens;
-        if (!std::exchange(client.has_token, true)) {
-          --stats_.waiting;
-          ++stats_.running;
-          stats_.prompt_tokens += client.prompt_tokens;
-        }
-      }
-      if (event.finish) --(client.has_token ? stats_.running : stats_.waiting);
-    }
-  }
   for (const Event& event : events) {
-    const auto client = clients_.find(event.sequence);
-    if (client->second.sink) client->second.sink(event);
-    if (event.finish) clients_.erase(client);
+    const auto sink = sinks_.find(event.sequence);
+    if (sink->second) sink->second(event);
+    if (event.finish) sinks_.erase(sink);
   }
 }
 
 void EngineThread::finish_all() {
-  for (const auto& [id, client] : clients_) engine_->cancel(id);
-  const auto events = engine_->step();  // nothing is left to run in it
-  if (!events.ok()) return fail_all(events.error());
-  deliver(events.value());
+  for (const auto& [id, sink] : sinks_) engine_->cancel(id);
+  const Status status = step();  // nothing is left to run in it
+  if (!status.ok()) fail_all(status.error());
 }
 
 void EngineThread::fail_all(const Error& error) {
@@ -146,8 +127,8 @@ void EngineThread::fail_all(const Error& error) {
   }
   answered_.notify_all();
   std::vector<Event> events;
-  for (const auto& [id, client] : clients_)
-    events.push_back({id, std::nullopt, FinishReason::kError, *failure_});
+  for (const auto& [id, sink] : sinks_)
+    events.push_back({.sequence = id, .finish = FinishReason::kError, .error = *failure_});
   deliver(events);
 }
 

@@ -44,17 +44,7 @@ class EngineThread {
   // The last event comes with the next step. Unknown and ended requests are left alone.
   void cancel(SequenceId id);
 
-  struct Stats {
-    int64_t running = 0;  // requests that have a token
-    int64_t waiting = 0;  // those that have none yet
-    int64_t steps = 0;
-    int64_t prompt_tokens = 0;         // of requests that got a token
-    int64_t cached_prompt_tokens = 0;  // those of them that were not computed again
-    int64_t generated_tokens = 0;
-    int64_t kv_blocks_used = 0;  // of all kinds of layers
-    int64_t kv_blocks_total = 0;
-    double step_seconds_total = 0;
-  };
+  using Stats = Engine::Stats;  // as of the last step, and what was submitted since
   Stats stats() const;
   // For what does not change: options, model, memory plan.
   const Engine& engine() const { return *engine_; }
@@ -65,11 +55,6 @@ class EngineThread {
     Request request;
     Sink sink;
     std::optional<Result<SequenceId>> id = {};
-  };
-  struct Client {
-    Sink sink;
-    int64_t prompt_tokens = 0;
-    bool has_token = false;
   };
   EngineThread() = default;
   void run(const std::shared_ptr<const model::Model>& model, const EngineOptions& options);
@@ -90,8 +75,8 @@ class EngineThread {
   std::optional<Error> failure_;  // of the device
   Stats stats_;
 
-  std::unique_ptr<Engine> engine_;        // the thread's own, but for what does not change
-  std::map<SequenceId, Client> clients_;  // the thread's own
+  std::unique_ptr<Engine> engine_;    // the thread's own, but for what does not change
+  std::map<SequenceId, Sink> sinks_;  // the thread's own
   std::thread thread_;
 };
 

@@ -113,6 +113,16 @@ TEST_P(MetamorphicCache, ASharedBeginningIsComputedTwiceAtMost) {
   }
 }
 
+// The same request several times at once: one computes the prompt, the others wait for it.
+TEST_P(MetamorphicCache, EqualPromptsAtOnceAreComputedOnce) {
+  const auto engine = make({.max_sequences = 4, .chunk_tokens = 50, .prefix_windows = 4});
+  const Request request = greedy(prompt(60, 200), 8);
+  const std::vector<Tokens> expected(4, without_cache(request));
+  EXPECT_EQ(run_all(*engine, {4, request}), expected);
+  EXPECT_EQ(engine->stats().cached_prompt_tokens, 3 * 192);
+  EXPECT_EQ(engine->stats().computed_tokens, 200 + 3 * 8 + 4 * 7);
+}
+
 // Interrupted in the prompt or in the answer: what the cache holds by then is still good.
 TEST_P(MetamorphicCache, ACancelledSequenceIsContinuedLikeAFreshOne) {
   for (const int steps : {1, 2, 4, 60}) {

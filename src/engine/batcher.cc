@@ -71,9 +71,27 @@ bool Batcher::fits(const Sequence& next) const {
   return true;
 }
 
+// Whether a sequence that runs is about to compute half of `next` or more; if so, it leaves a
+// snapshot there. Computing it twice would not be sooner.
+bool Batcher::waits_for_its_beginning(const Sequence& next) {
+  if (!options_.prefix_cache) return false;
+  Prefix wanted = prefix_of(next);
+  wanted.tokens = wanted.tokens.first(wanted.tokens.size() - 1);  // one is left to run
+  for (Sequence& sequence : running_) {
+    const int64_t length = boundary_before(next.blocks, common_length(prefix_of(sequence), wanted));
+    if (length <= sequence.kv.length || 2 * length < static_cast<int64_t>(next.tokens.size()))
+      continue;
+    if (std::ranges::find(sequence.snapshots, length) == sequence.snapshots.end())
+      sequence.snapshots.push_back(length);
+    return true;
+  }
+  return false;
+}
+
 void Batcher::admit() {
   while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < options_.max_sequences) {
     if (!running_.empty() && !fits(waiting_.front())) return;
+    if (waits_for_its_beginning(waiting_.front())) return;
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
     start(running_.back());

@@ -64,6 +64,7 @@ class Batcher {
   static Prefix prefix_of(const Sequence& sequence);
   model::KvCache::BlockCounts blocks_held() const;
   bool fits(const Sequence& next) const;
+  bool waits_for_its_beginning(const Sequence& next);
   void admit();
   void start(Sequence& sequence);
   void preempt_youngest();

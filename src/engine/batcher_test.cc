@@ -168,8 +168,11 @@ class World {
     const int64_t prompt_tokens = static_cast<int64_t>(1 + random_() % 100);
     const auto scheduled = batcher_.plan({.tokens = load_.chunk, .prompt_tokens = prompt_tokens});
     int64_t used = 0;
+    SequenceId last = 0;
     for (const ScheduledSequence& entry : scheduled) {
       used += entry.num_tokens;
+      ASSERT_LT(last, batcher_.running(entry.index).id) << "not in order of arrival";
+      last = batcher_.running(entry.index).id;
       check_and_fill(batcher_.running(entry.index), entry);
       if (::testing::Test::HasFatalFailure()) return;
     }

@@ -33,6 +33,11 @@ int64_t longest_common(std::span<const uint64_t> a, std::span<const uint64_t> b)
 
 }  // namespace
 
+int64_t common_length(const Prefix& a, const Prefix& b) {
+  const auto [end, unused] = std::ranges::mismatch(a.tokens, b.tokens);
+  return model::common_media({a.media, a.blocks}, {b.media, b.blocks}, end - a.tokens.begin());
+}
+
 int64_t boundary_before(std::span<const model::VisionBlock> blocks, int64_t length) {
   int64_t boundary = whole_blocks(length);
   const model::VisionBlock* cut = model::block_at(blocks, boundary);
@@ -41,14 +46,6 @@ int64_t boundary_before(std::span<const model::VisionBlock> blocks, int64_t leng
     cut = model::block_at(blocks, boundary);
   }
   return boundary;
-}
-
-int64_t PrefixCache::common_length(const Entry& entry, const Prefix& wanted, int64_t limit) {
-  const auto [end, unused] =
-      std::mismatch(entry.tokens.begin(), entry.tokens.begin() + static_cast<std::ptrdiff_t>(limit),
-                    wanted.tokens.begin());
-  return model::common_media({entry.media, entry.blocks}, {wanted.media, wanted.blocks},
-                             end - entry.tokens.begin());
 }
 
 // Up to `length`, which is inside of a block. What lies behind is lost to others; what lies before
@@ -62,14 +59,15 @@ bool PrefixCache::worth_taking(const Entry& entry, int64_t length) const {
 PrefixCache::Hit PrefixCache::resume(const Prefix& wanted, model::KvSequence& kv) {
   Hit hit;
   if (entries_.empty()) return hit;
-  const auto most = static_cast<int64_t>(wanted.tokens.size()) - 1;
+  Prefix most = wanted;  // what may be found
+  most.tokens = wanted.tokens.first(wanted.tokens.size() - 1);
   const std::vector<uint64_t> hashes = chain_hashes(wanted.tokens);
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    const int64_t limit = std::min(most, it->kv.length);
-    const int64_t bound = std::min(limit, longest_common(it->hashes, hashes));
+    const int64_t bound = std::min({static_cast<int64_t>(most.tokens.size()), it->kv.length,
+                                    longest_common(it->hashes, hashes)});
     if (bound <= hit.length && whole_blocks(bound) <= hit.branch) continue;
-    const int64_t common = common_length(*it, wanted, limit);
+    const int64_t common = common_length(it->prefix(), most);
     const int64_t boundary = boundary_before(wanted.blocks, common);
     hit.branch = std::max(hit.branch, boundary);
     const int64_t length = worth_taking(*it, common) ? common : boundary;
@@ -100,10 +98,9 @@ void PrefixCache::insert(const Prefix& prefix, model::KvSequence& kv) {
     if (span.position < length) entry.media.push_back(span);
   for (const model::VisionBlock& block : prefix.blocks)
     if (block.begin < length) entry.blocks.push_back(block);
-  const Prefix own{entry.tokens, entry.media, entry.blocks};
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     if (it->kv.length != length || it->hashes != entry.hashes ||
-        common_length(*it, own, length) != length)
+        common_length(it->prefix(), entry.prefix()) != length)
       continue;
     cache_->release(kv);  // known already
     entries_.splice(entries_.begin(), entries_, it);

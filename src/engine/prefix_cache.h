@@ -24,6 +24,9 @@ struct Prefix {
   std::span<const model::VisionBlock> blocks = {};
 };
 
+// How many positions of `a` and `b` depend on the same; no vision block of either is cut.
+int64_t common_length(const Prefix& a, const Prefix& b);
+
 // The last block boundary that is not behind `length` and cuts no vision block.
 int64_t boundary_before(std::span<const model::VisionBlock> blocks, int64_t length);
 
@@ -58,10 +61,9 @@ class PrefixCache {
     std::vector<model::VisionBlock> blocks;
     std::vector<uint64_t> hashes;  // of the ids up to the end of each full block
     model::KvSequence kv;
+    Prefix prefix() const { return {tokens, media, blocks}; }
   };
   using Entries = std::list<Entry>;
-  // Positions, at most `limit`, that depend on the same.
-  static int64_t common_length(const Entry& entry, const Prefix& wanted, int64_t limit);
   bool worth_taking(const Entry& entry, int64_t length) const;
   bool evict();
 

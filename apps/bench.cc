@@ -68,6 +68,7 @@ class Bench {
     const int64_t prompt = is_prompt ? row.tokens : std::max<int64_t>(row.depth, 1);
     G4_ASSIGN_OR_RETURN(engine::EngineOptions options, engine_options(arguments_.engine, *model_));
     options.max_sequences = row.batch;
+    options.prefix_cache = false;  // repeats are to compute the same again
     options.chunk_tokens = std::max<int64_t>(options.chunk_tokens, 2 * row.batch);
     options.context_tokens =
         prompt + (is_prompt ? 0 : row.tokens + prompt_steps(row, options.chunk_tokens)) + 2;

@@ -244,9 +244,7 @@ Result<Answer> Conversation::generate(Prompt prompt, std::shared_ptr<TokenConstr
                           .max_tokens = max_tokens_,
                           .sampling = sampling_,
                           .stop_token_ids = model_.stop_token_ids,
-                          .keep = true,
-                          .constraint = std::move(constraint),
-                          .continue_from = std::exchange(cached_, std::nullopt)};
+                          .constraint = std::move(constraint)};
   const auto start = Clock::now();
   G4_ASSIGN_OR_RETURN(const engine::SequenceId id, engine_->submit(std::move(request)));
   bool stopped_by_text = false;
@@ -256,6 +254,7 @@ Result<Answer> Conversation::generate(Prompt prompt, std::shared_ptr<TokenConstr
     for (const engine::Event& event : events) {
       if (event.finish) answer.finish = *event.finish;
       if (event.error) answer.error = event.error;
+      answer.stats.reused_tokens = event.cached_prompt_tokens;
       if (!event.token || stopped_by_text) continue;
       if (answer.stats.completion_tokens == 0) answer.stats.prompt_seconds = seconds_since(start);
       if (answer.finish != engine::FinishReason::kStop || !event.finish)
@@ -270,9 +269,7 @@ Result<Answer> Conversation::generate(Prompt prompt, std::shared_ptr<TokenConstr
     answer.finish = engine::FinishReason::kStop;
     answer.error.reset();
   }
-  answer.stats.reused_tokens = engine_->reused_tokens();
   answer.stats.generate_seconds = seconds_since(start) - answer.stats.prompt_seconds;
-  cached_ = id;
   return answer;
 }
 

@@ -1,5 +1,5 @@
-// A conversation with a model: renders the history, runs the engine, reads the output, keeps the
-// cache of the turns before. One answer at a time, on the calling thread.
+// A conversation with a model: renders the history, runs the engine, reads the output. The engine's
+// prefix cache knows the turns before. One answer at a time, on the calling thread.
 #pragma once
 
 #include <functional>
@@ -117,8 +117,7 @@ class Conversation {
   std::vector<PreparedMedia> media_;     // of the messages
   std::vector<PreparedMedia> attached_;  // to the next question
   bool thinking_ = false;
-  int64_t num_calls_ = 0;                     // so far, for their ids
-  std::optional<engine::SequenceId> cached_;  // the sequence that holds the turns before
+  int64_t num_calls_ = 0;  // so far, for their ids
 };
 
 }  // namespace gemma4::apps

@@ -284,6 +284,7 @@ class Verifier {
     if (expected.size() <= tokens.size())
       return Error{ErrorCode::kInvalidData, "is not longer than its prompt"};
     engine::EngineOptions engine_options{.context_tokens = static_cast<int64_t>(expected.size()),
+                                         .prefix_cache = false,
                                          .cpu = {.num_threads = options_.num_threads},
                                          .causal_pictures = causal_pictures};
     G4_ASSIGN_OR_RETURN(const auto engine,

@@ -1,6 +1,6 @@
 // The engine's answers do not depend on circumstances: who shares the batch, how prompts are cut,
-// how many threads there are, whether a cached prefix was reused, whether a neighbour was
-// cancelled.
+// how many threads there are, whether a neighbour was cancelled. Of the prefix cache and of memory
+// pressure, metamorphic_cache_test.cc says the same.
 
 #include <gtest/gtest.h>
 
@@ -116,71 +116,6 @@ TEST_P(MetamorphicEngine, EveryKernelTableGivesTheSameGreedyTokens) {
     EXPECT_EQ(run_all(*engine, requests), expected) << table.name;
   }
   unsetenv("GEMMA4_KERNELS");
-}
-
-// A conversation: the second prompt begins with the first one and its answer.
-TEST_P(MetamorphicEngine, AContinuedPrefixEqualsAFreshStart) {
-  const auto engine = make({.chunk_tokens = 64, .cpu = {.num_threads = 2}});
-  Request first = greedy(prompt(8, 100), 30);
-  first.keep = true;
-  const SequenceId kept = engine->submit(first).value();
-  std::vector<int32_t> history = first.prompt;
-  const auto answer = drain(*engine)[kept];
-  history.insert(history.end(), answer.begin(), answer.end());
-  for (const int32_t id : prompt(9, 20)) history.push_back(id);
-
-  Request second = greedy(history, 30);
-  second.continue_from = kept;
-  const auto continued = run_all(*engine, {second});
-  // Everything but the last token of the answer, which was never fed back.
-  EXPECT_EQ(engine->reused_tokens(), 129);
-  second.continue_from.reset();
-  EXPECT_EQ(continued, run_all(*make({.chunk_tokens = 64, .cpu = {.num_threads = 2}}), {second}));
-}
-
-TEST_P(MetamorphicEngine, APrefixThatPartsIsReusedUpToThere) {
-  for (const int64_t common : {1, 5, 63, 64, 65, 119, 120}) {
-    const auto engine = make({.chunk_tokens = 32, .cpu = {.num_threads = 2}});
-    Request first = greedy(prompt(10, 120), 10);
-    first.keep = true;
-    const SequenceId kept = engine->submit(first).value();
-    drain(*engine);
-    Request second = greedy(first.prompt, 12);
-    if (common < 120) {
-      second.prompt.resize(static_cast<size_t>(common));
-      second.prompt.push_back((first.prompt[static_cast<size_t>(common)] + 1) % 512);
-      for (const int32_t id : prompt(11, 30)) second.prompt.push_back(id);
-    }
-    second.continue_from = kept;
-    const auto continued = run_all(*engine, {second});
-    // 129 tokens were stored and the window reaches back at most 24: block 0 is gone.
-    const int64_t expected = common == 120 ? 119 : common;
-    const int64_t window = engine->model().config().text.sliding_window;
-    EXPECT_EQ(engine->reused_tokens(), expected - window + 1 >= 64 ? expected : 0) << common;
-    second.continue_from.reset();
-    EXPECT_EQ(continued, run_all(*make({.cpu = {.num_threads = 2}}), {second})) << common;
-  }
-}
-
-// Interrupted in the prompt or in the answer: what the cache holds by then is still good.
-TEST_P(MetamorphicEngine, ACancelledSequenceThatWasKeptContinuesLikeAFreshOne) {
-  for (const int steps : {1, 2, 4, 60}) {
-    const auto engine = make({.chunk_tokens = 20, .cpu = {.num_threads = 2}});
-    Request first = greedy(prompt(12, 50), 100);
-    first.keep = true;
-    const SequenceId kept = engine->submit(first).value();
-    for (int i = 0; i < steps; ++i) engine->step().value();
-    engine->cancel(kept);
-    engine->step().value();
-    ASSERT_FALSE(engine->has_work());
-    Request second = greedy(prompt(12, 70), 20);
-    second.continue_from = kept;
-    const auto continued = run_all(*engine, {second});
-    EXPECT_EQ(engine->reused_tokens() > 0, steps < 60);  // by then its window has slid on
-    second.continue_from.reset();
-    EXPECT_EQ(continued, run_all(*make({.cpu = {.num_threads = 2}}), {second}))
-        << steps << " steps";
-  }
 }
 
 TEST_P(MetamorphicEngine, CancellingOneLeavesTheOthersAlone) {

@@ -9,33 +9,30 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/arena.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "base/token_constraint.h"
+#include "engine/batcher.h"
 #include "engine/memory_plan.h"
-#include "engine/sampler.h"
+#include "engine/request.h"
 #include "engine/scheduler.h"
+#include "engine/step_cost.h"
 #include "engine/step_logits.h"
 #include "kernels/device.h"
 #include "kernels/registry.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
-#include "model/soft_tokens.h"
+#include "model/step_inputs.h"
 #include "model/text_forward.h"
 #include "ops/profile.h"
 
 namespace gemma4::engine {
-
-using SequenceId = uint64_t;
 
 struct EngineOptions {
   int64_t context_tokens = 8192;  // longest sequence, prompt and answer together
@@ -44,6 +41,18 @@ struct EngineOptions {
   // largest one and a token of every other sequence.
   int64_t chunk_tokens = 512;
   DType kv_type = DType::kF32;  // of the cache; one of kernels::kKvTypes
+  // Positions of all sequences together for which full layers have room; at least context_tokens.
+  // 0: max_sequences * context_tokens. With less, the youngest sequences may have to give way and
+  // go on later; their answers do not change.
+  int64_t cache_tokens = 0;
+  // What was computed is kept for requests that begin alike, as long as its memory is not needed.
+  bool prefix_cache = true;
+  // Sliding windows that the cache has room for beyond those of running sequences: as many prefixes
+  // can be kept while all run. Servers want two for each sequence.
+  int64_t prefix_windows = 0;
+  // While sequences generate, prompts are cut so that a step takes about as long; 0: steps are as
+  // long as chunk_tokens allow.
+  double step_target_seconds = 0;
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
   // Exact; off only for tests
@@ -52,31 +61,6 @@ struct EngineOptions {
   // Pictures are seen causally even by models made to see them as a whole. Of the 12B, the
   // reference generates so with one of its caches.
   bool causal_pictures = false;
-};
-
-struct Request {
-  std::vector<int32_t> prompt;  // at least one token
-  // Rows of pictures, films and sounds, in order of position; there the prompt has placeholders.
-  std::vector<model::SoftSpan> media = {};
-  int64_t max_tokens = 256;  // > 0; cut to what the context leaves
-  SamplingParams sampling;
-  std::vector<int32_t> stop_token_ids;  // generation ends with the first of them
-  bool keep = false;                    // keep the cache after the end, until release()
-  // What the answer may consist of; null: anything. This request's own.
-  std::shared_ptr<TokenConstraint> constraint = {};
-  // A kept sequence whose cached prefix may be reused; it is consumed.
-  std::optional<SequenceId> continue_from;
-};
-
-// kError: the constraint failed; what was generated does not have its form.
-enum class FinishReason { kStop, kLength, kCancelled, kError };
-std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled", "error"
-
-struct Event {
-  SequenceId sequence = 0;
-  std::optional<SampledToken> token;   // absent if cancelled, or failed before it
-  std::optional<FinishReason> finish;  // on the last event; a stop token comes with it
-  std::optional<Error> error = {};     // with kError: the constraint's
 };
 
 class Engine {
@@ -93,10 +77,8 @@ class Engine {
   Result<SequenceId> submit(Request request);
   // Its last event comes from the next step.
   void cancel(SequenceId id);
-  // Frees the cache of a kept sequence.
-  void release(SequenceId id);
 
-  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  bool has_work() const { return batcher_.has_work(); }
   // Runs one batch. Each submitted request gets exactly one event with a finish reason. Errors:
   // kUnavailable when the device has failed; nothing runs after that.
   Result<std::vector<Event>> step();
@@ -105,8 +87,13 @@ class Engine {
   // more.
   void watch(ops::Profile* profile) { profile_ = profile; }
 
-  // Tokens of the last admitted prompt that came from the cache; for display.
-  int64_t reused_tokens() const { return reused_tokens_; }
+  struct Stats : Batcher::Counts {
+    int64_t steps = 0;
+    int64_t computed_tokens = 0;  // fed to the model, of prompts and answers
+    int64_t generated_tokens = 0;
+    double step_seconds_total = 0;
+  };
+  Stats stats() const;
 
   const MemoryPlan& memory_plan() const { return memory_; }
   const model::Model& model() const { return *model_; }
@@ -115,21 +102,13 @@ class Engine {
   const std::shared_ptr<kernels::Device>& shared_device() const { return device_; }
 
  private:
-  struct Sequence {
-    SequenceId id = 0;
-    Request request;
-    std::vector<int32_t> tokens;  // prompt, then what was generated
-    std::vector<model::VisionBlock> blocks;
-    model::KvSequence kv;
-    model::KvCache::BlockCounts promised{};
-    bool cancelled = false;
-  };
   Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,
          const MemoryPlan& memory, std::shared_ptr<kernels::Device> device, model::KvCache cache,
          model::InputBuffer inputs, kernels::Device::Memory workspace);
   Status check(const Request& request) const;
-  void reuse_prefix(Sequence& sequence);
-  void admit();
+  StepLimits limits() const;
+  Result<StepLogits> run(std::span<const ScheduledSequence> scheduled);
+  void observe(std::span<const ScheduledSequence> scheduled, double seconds);
   // What a step leaves in the arena
   struct Outputs {
     View logits;
@@ -142,8 +121,6 @@ class Engine {
   std::vector<ops::RowRange> head_rows(std::span<const ScheduledSequence> scheduled) const;
   std::optional<SampledToken> next_token(const Sequence& sequence, StepLogits& logits, size_t row);
   Event advance(Sequence& sequence, StepLogits& logits, size_t row);
-  void finish_cancelled(std::vector<Event>& events);
-  void finish(size_t running_idx);
   static std::optional<FinishReason> finish_reason(const Sequence& sequence);
   std::vector<model::VisionBlock> blocks_of(const Request& request) const;
 
@@ -152,7 +129,8 @@ class Engine {
   MemoryPlan memory_;
   std::shared_ptr<kernels::Device> device_;  // before all that holds its memory
   model::KvCache cache_;
-  Admission admission_;
+  Batcher batcher_;
+  StepCost cost_;
   kernels::Device::Memory workspace_;
   Arena arena_;
   model::InputBuffer inputs_;
@@ -163,14 +141,11 @@ class Engine {
   // By the number of sequences and the bounds on their keys
   std::map<std::pair<int64_t, std::array<int64_t, model::kNumAttentionKinds>>, RecordedStep>
       recorded_;
-  std::deque<Sequence> waiting_;
   // Of each row of logits, one bit per id; empty where there is no constraint
   std::vector<std::vector<uint32_t>> allowed_;
-  std::vector<Sequence> running_;        // in order of arrival
-  std::map<SequenceId, Sequence> kept_;  // finished, cache still there
   SequenceId next_id_ = 1;
-  int64_t reused_tokens_ = 0;
   ops::Profile* profile_ = nullptr;
+  Stats totals_;                  // those that only grow
   int64_t looked_up_tokens_ = 0;  // since the model's tables were forgotten
 };
 

@@ -79,6 +79,12 @@ TEST(Engine, ImpossibleOptionsAreRefused) {
   EXPECT_THAT(create_error({.context_tokens = 64, .max_sequences = 8, .chunk_tokens = 7}),
               HasSubstr("a step of 7 tokens cannot hold 8 sequences"));
   EXPECT_THAT(create_error({.context_tokens = 64, .chunk_tokens = 0}), HasSubstr("step of 0"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .cache_tokens = 63}),
+              HasSubstr("a cache of 63 tokens cannot hold a context of 64"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .prefix_windows = -1}),
+              HasSubstr("windows is -1"));
+  EXPECT_THAT(create_error({.context_tokens = 64, .step_target_seconds = -1}),
+              HasSubstr("time of a step is -1"));
   EXPECT_THAT(create_error({.context_tokens = 64, .cpu = {.num_threads = -1}}),
               HasSubstr("threads is -1"));
 }
@@ -290,26 +296,21 @@ TEST(Engine, EveryRequestEndsExactlyOnceUnderARandomLoad) {
                               .chunk_tokens = sequences + static_cast<int64_t>(random() % 20)});
     std::map<SequenceId, Outcome> outcomes;
     std::map<SequenceId, int64_t> limits;
-    std::vector<SequenceId> kept, cancelled;
+    std::vector<SequenceId> cancelled;
     for (int i = 0; i < 25; ++i) {
       Request request{.prompt = prompt(static_cast<int64_t>(1 + random() % 90)),
                       .max_tokens = static_cast<int64_t>(1 + random() % 30)};
       request.sampling.seed = random();
-      request.keep = random() % 3 == 0;
-      if (!kept.empty() && random() % 2 == 0) request.continue_from = kept[random() % kept.size()];
       if (random() % 4 == 0) request.stop_token_ids = {static_cast<int32_t>(random() % 512)};
       const int64_t limit =
           std::min<int64_t>(request.max_tokens, 100 - static_cast<int64_t>(request.prompt.size()));
-      const bool keep = request.keep;
       const SequenceId id = engine->submit(std::move(request)).value();
       limits[id] = limit;
-      if (keep) kept.push_back(id);
       for (size_t steps = random() % 6; steps > 0; --steps) note(engine->step().value(), outcomes);
       if (random() % 5 == 0) {
         cancelled.push_back(limits.begin()->first + random() % limits.size());
         engine->cancel(cancelled.back());
       }
-      if (!kept.empty() && random() % 6 == 0) engine->release(kept[random() % kept.size()]);
     }
     while (engine->has_work()) note(engine->step().value(), outcomes);
     for (const auto& [id, limit] : limits) {
@@ -322,34 +323,6 @@ TEST(Engine, EveryRequestEndsExactlyOnceUnderARandomLoad) {
       }
     }
   }
-}
-
-// Kept sequences hold their memory only as long as nobody needs it.
-TEST(Engine, KeptSequencesGiveWayToWaitingRequests) {
-  const auto engine = make({.context_tokens = 100, .max_sequences = 1, .chunk_tokens = 16});
-  std::vector<SequenceId> kept;
-  for (int i = 0; i < 5; ++i) {
-    Request request{.prompt = prompt(90), .max_tokens = 10, .keep = true};
-    kept.push_back(engine->submit(request).value());
-    EXPECT_EQ(drain(*engine)[kept.back()].tokens, 10) << i;
-  }
-  // Only the newest one can still be there.
-  Request request{.prompt = prompt(90), .max_tokens = 2, .continue_from = kept[0]};
-  engine->submit(request).value();
-  drain(*engine);
-  EXPECT_EQ(engine->reused_tokens(), 0);
-}
-
-TEST(Engine, AKeptSequenceIsConsumedEvenByARequestThatIsRefused) {
-  const auto engine = make({.context_tokens = 100, .max_sequences = 2});
-  const SequenceId kept =
-      engine->submit({.prompt = prompt(20), .max_tokens = 2, .keep = true}).value();
-  drain(*engine);
-  ASSERT_FALSE(engine->submit({.prompt = {}, .continue_from = kept}).ok());
-  engine->submit({.prompt = prompt(20), .max_tokens = 2, .continue_from = kept}).value();
-  drain(*engine);
-  EXPECT_EQ(engine->reused_tokens(), 0);
-  engine->release(kept);  // unknown by now: nothing happens
 }
 
 TEST(Engine, TightStepsFitTheWorkspace) {
@@ -375,6 +348,12 @@ TEST(Engine, TheMemoryPlanCountsWhatItHolds) {
   EXPECT_EQ(small->memory_plan().kv_bytes, sliding + full);
   EXPECT_EQ(large->memory_plan().kv_bytes, 2 * (2 * sliding + 10 * full));
   EXPECT_GT(large->memory_plan().workspace_bytes, 0u);
+  const auto windows = make({.context_tokens = 640,
+                             .max_sequences = 2,
+                             .chunk_tokens = 16,
+                             .cache_tokens = 640,
+                             .prefix_windows = 3});
+  EXPECT_EQ(windows->memory_plan().kv_bytes, 2 * 2 * sliding + 10 * full + 3 * 2 * sliding);
   EXPECT_EQ(small->device().num_threads(), 2);
 }
 
@@ -440,12 +419,11 @@ class Failing : public TokenConstraint {
 };
 
 TEST(Engine, AFailedConstraintEndsItsRequestWithAnError) {
-  const auto engine = make({.context_tokens = 100, .max_sequences = 3});
   for (const bool before : {true, false}) {
+    const auto engine = make({.context_tokens = 100, .max_sequences = 3});
     const SequenceId broken = engine
                                   ->submit({.prompt = prompt(9),
                                             .max_tokens = 4,  // the error has the last word
-                                            .keep = true,
                                             .constraint = std::make_shared<Failing>(4, before)})
                                   .value();
     const SequenceId other = engine->submit({.prompt = prompt(9), .max_tokens = 20}).value();
@@ -465,9 +443,10 @@ TEST(Engine, AFailedConstraintEndsItsRequestWithAnError) {
     EXPECT_EQ(outcomes[broken].tokens, before ? 3 : 4);
     EXPECT_EQ(outcomes[other].tokens, 20);
     // What it left can be continued.
-    engine->submit({.prompt = prompt(20), .max_tokens = 2, .continue_from = broken}).value();
+    const int64_t cached = engine->stats().cached_prompt_tokens;
+    engine->submit({.prompt = prompt(20), .max_tokens = 2}).value();
     drain(*engine);
-    EXPECT_EQ(engine->reused_tokens(), 9);
+    EXPECT_EQ(engine->stats().cached_prompt_tokens - cached, 9);
   }
   EXPECT_EQ(name_of(FinishReason::kError), "error");
 }

@@ -37,11 +37,25 @@ int64_t largest_context(const model::Model& model, EngineOptions options,
 
 }  // namespace
 
-model::KvCache::BlockCounts cache_capacity(const model::Model& model,
+model::KvCache::BlockCounts table_capacity(const model::Model& model,
                                            const EngineOptions& options) {
   auto counts = model::KvCache::blocks_needed(model.config().text, options.context_tokens,
                                               options.chunk_tokens);
   for (int64_t& count : counts) count *= options.max_sequences;
+  return counts;
+}
+
+model::KvCache::BlockCounts cache_capacity(const model::Model& model,
+                                           const EngineOptions& options) {
+  constexpr auto kSliding = static_cast<size_t>(index_of(model::AttentionKind::kSliding));
+  constexpr auto kFull = static_cast<size_t>(index_of(model::AttentionKind::kFull));
+  const model::TextConfig& text = model.config().text;
+  auto counts = table_capacity(model, options);
+  if (options.cache_tokens > 0)
+    counts[kFull] = std::min(counts[kFull],
+                             model::KvCache::blocks_needed(text, options.cache_tokens, 1)[kFull]);
+  const int64_t window = model::KvCache::blocks_needed(text, options.context_tokens, 1)[kSliding];
+  counts[kSliding] += options.prefix_windows * window;
   return counts;
 }
 

@@ -18,7 +18,9 @@ struct MemoryPlan {
   uint64_t workspace_bytes = 0;
 };
 
-// Blocks of `options.max_sequences` sequences of full length.
+// Blocks in the tables of all sequences at full length.
+model::KvCache::BlockCounts table_capacity(const model::Model& model, const EngineOptions& options);
+// Blocks of the cache: of all sequences together, and of prefixes that nobody runs.
 model::KvCache::BlockCounts cache_capacity(const model::Model& model, const EngineOptions& options);
 
 MemoryPlan plan_memory(const model::Model& model, const EngineOptions& options);

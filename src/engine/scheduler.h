@@ -1,15 +1,14 @@
 // Which sequences run in the next step and how many tokens of each. Pure logic: no model, no clock.
 //
-// Policy: first come, first served. Every sequence that is generating gets its one token in every
-// step; what is left of the step's token budget goes to prompts, oldest first, in chunks.
+// Policy: every sequence that is generating gets its one token in every step. What is left of the
+// step goes to prompts: at least half of it to the oldest, which so can never starve; the rest to
+// those that need least, so that a short prompt does not wait behind a long one.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "model/config.h"
 #include "model/soft_tokens.h"
 
 namespace gemma4::engine {
@@ -27,24 +26,16 @@ struct ScheduledSequence {
   bool wants_logits = false;  // these are its last pending tokens
 };
 
-// At most `budget` tokens in all. Sequences are given in order of arrival. A chunk ends before a
-// block that would not fit as a whole. If anything is pending and budget > 0, something is
-// scheduled, as long as no block is longer than what is left beside the sequences that generate.
-std::vector<ScheduledSequence> schedule_step(std::span<const SequenceState> sequences,
-                                             int64_t budget);
-
-// Blocks promised to admitted sequences, so that none runs out in the middle.
-class Admission {
- public:
-  using BlockCounts = std::array<int64_t, model::kNumAttentionKinds>;
-  explicit Admission(BlockCounts capacity) : capacity_(capacity) {}
-
-  bool try_admit(const BlockCounts& need);  // false: not now
-  void release(const BlockCounts& need);
-
- private:
-  BlockCounts capacity_;
-  BlockCounts promised_{};
+struct StepLimits {
+  int64_t tokens = 0;         // in all
+  int64_t prompt_tokens = 0;  // of prompts, beside sequences that generate; more only for a block
 };
+
+// Sequences are given in order of arrival, and scheduled in it. A chunk ends before a block that
+// would not fit as a whole; the oldest prompt's next block may exceed `prompt_tokens`. If anything
+// is pending and limits.tokens > 0, something is scheduled, as long as no block is longer than what
+// limits.tokens leaves beside the sequences that generate.
+std::vector<ScheduledSequence> schedule_step(std::span<const SequenceState> sequences,
+                                             const StepLimits& limits);
 
 }  // namespace gemma4::engine

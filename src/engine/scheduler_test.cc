@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 #include <set>
+#include <utility>
 
 namespace gemma4::engine {
 namespace {
@@ -15,7 +16,7 @@ std::vector<int64_t> planned(const std::vector<int64_t>& pending, int64_t budget
   std::vector<SequenceState> states;
   for (const int64_t tokens : pending) states.push_back({tokens});
   std::vector<int64_t> tokens(pending.size(), 0);
-  for (const ScheduledSequence& entry : schedule_step(states, budget)) {
+  for (const ScheduledSequence& entry : schedule_step(states, {budget, budget})) {
     EXPECT_LT(entry.index, pending.size());
     EXPECT_EQ(tokens[entry.index], 0) << "scheduled twice";
     EXPECT_GT(entry.num_tokens, 0);
@@ -25,8 +26,10 @@ std::vector<int64_t> planned(const std::vector<int64_t>& pending, int64_t budget
   return tokens;
 }
 
-TEST(Scheduler, GeneratingSequencesComeFirstThenPromptsByAge) {
-  EXPECT_EQ(planned({10, 1, 10, 1}, 8), (std::vector<int64_t>{6, 1, 0, 1}));
+TEST(Scheduler, GeneratingSequencesComeFirstThenTheOldestPromptAndTheShortest) {
+  EXPECT_EQ(planned({10, 1, 10, 1}, 8), (std::vector<int64_t>{3, 1, 3, 1}));
+  EXPECT_EQ(planned({1000, 30, 20, 10}, 100), (std::vector<int64_t>{50, 20, 20, 10}));
+  EXPECT_EQ(planned({1000, 5}, 100), (std::vector<int64_t>{95, 5}));
   EXPECT_EQ(planned({3, 1, 10, 1}, 8), (std::vector<int64_t>{3, 1, 3, 1}));
   EXPECT_EQ(planned({5, 0, 2}, 100), (std::vector<int64_t>{5, 0, 2}));
   EXPECT_EQ(planned({}, 8), (std::vector<int64_t>{}));
@@ -47,17 +50,31 @@ TEST(Scheduler, RandomLoadsKeepTheBudgetAndWasteNothing) {
       wanted += pending[i];
     }
     ASSERT_EQ(used, std::min(budget, wanted));  // work conserving, never more than the budget
-    // Among prompts, an older one is never passed over for a younger one.
-    bool cut = false;
+    // Half of what prompts get is the oldest one's.
+    int64_t of_prompts = 0;
+    for (size_t i = 0; i < pending.size(); ++i)
+      if (pending[i] > 1) of_prompts += tokens[i];
     for (size_t i = 0; i < pending.size(); ++i) {
       if (pending[i] <= 1) continue;
-      ASSERT_TRUE(!cut || tokens[i] == 0);
-      cut = cut || tokens[i] < pending[i];
+      ASSERT_GE(2 * tokens[i], std::min(of_prompts, 2 * pending[i]));
+      break;
     }
   }
 }
 
 // The engine's loop without a model: sequences arrive, run their prompt, then generate.
+TEST(Scheduler, PromptsAreCutOnlyBesideThoseThatGenerate) {
+  const std::vector<SequenceState> alone = {{100}, {100}};
+  EXPECT_EQ(schedule_step(alone, {150, 20}).size(), 2u);
+  EXPECT_EQ(schedule_step(alone, {150, 20})[0].num_tokens, 75);
+  const std::vector<SequenceState> beside = {{100}, {1}, {100}};
+  const auto scheduled = schedule_step(beside, {150, 20});
+  ASSERT_EQ(scheduled.size(), 3u);
+  EXPECT_EQ(scheduled[0].num_tokens, 10);
+  EXPECT_EQ(scheduled[1].num_tokens, 1);
+  EXPECT_EQ(scheduled[2].num_tokens, 10);
+}
+
 TEST(Scheduler, EverySequenceEndsAndWaitsNoLongerThanItsElders) {
   std::mt19937 random(2);
   struct Sequence {
@@ -85,7 +102,7 @@ TEST(Scheduler, EverySequenceEndsAndWaitsNoLongerThanItsElders) {
       }
       std::vector<SequenceState> states;
       for (const Sequence& sequence : running) states.push_back({sequence.pending});
-      const auto scheduled = schedule_step(states, budget);
+      const auto scheduled = schedule_step(states, {budget, budget});
       ASSERT_FALSE(scheduled.empty());
       std::set<size_t> served;
       for (const ScheduledSequence& entry : scheduled) {
@@ -102,38 +119,48 @@ TEST(Scheduler, EverySequenceEndsAndWaitsNoLongerThanItsElders) {
   }
 }
 
-TEST(Admission, NoBlockIsPromisedTwice) {
+// Vision blocks are never cut, and the oldest prompt gets on whatever the others want.
+TEST(Scheduler, BlocksStayWholeAndTheOldestPromptGetsOn) {
   std::mt19937 random(3);
-  for (int round = 0; round < 500; ++round) {
-    const Admission::BlockCounts capacity = {static_cast<int64_t>(random() % 20),
-                                             static_cast<int64_t>(random() % 20)};
-    Admission admission(capacity);
-    std::vector<Admission::BlockCounts> held;
-    Admission::BlockCounts promised{};
-    for (int i = 0; i < 60; ++i) {
-      if (!held.empty() && random() % 2 == 0) {
-        const size_t which = random() % held.size();
-        admission.release(held[which]);
-        for (size_t kind = 0; kind < 2; ++kind) promised[kind] -= held[which][kind];
-        held.erase(held.begin() + static_cast<std::ptrdiff_t>(which));
-        continue;
+  for (int round = 0; round < 5000; ++round) {
+    std::vector<std::vector<model::VisionBlock>> blocks(1 + random() % 6);
+    std::vector<SequenceState> states;
+    int64_t generating = 0;
+    for (auto& own : blocks) {
+      SequenceState state{.cached_tokens = static_cast<int64_t>(random() % 50)};
+      int64_t end = state.cached_tokens;
+      for (uint64_t n = random() % 4; n > 0; --n) {
+        own.push_back({end + static_cast<int64_t>(random() % 20), 0});
+        own.back().end = end = own.back().begin + static_cast<int64_t>(1 + random() % 30);
       }
-      const Admission::BlockCounts need = {static_cast<int64_t>(random() % 8),
-                                           static_cast<int64_t>(random() % 8)};
-      const bool fits =
-          promised[0] + need[0] <= capacity[0] && promised[1] + need[1] <= capacity[1];
-      ASSERT_EQ(admission.try_admit(need), fits);
-      if (!fits) continue;
-      held.push_back(need);
-      for (size_t kind = 0; kind < 2; ++kind) promised[kind] += need[kind];
+      state.pending_tokens = end - state.cached_tokens + static_cast<int64_t>(random() % 20);
+      state.blocks = own;
+      generating += state.pending_tokens == 1;
+      states.push_back(state);
+    }
+    const StepLimits limits{.tokens = generating + 30 + static_cast<int64_t>(random() % 60),
+                            .prompt_tokens = static_cast<int64_t>(1 + random() % 60)};
+    const auto scheduled = schedule_step(states, limits);
+    int64_t used = 0;
+    std::set<size_t> served;
+    for (const ScheduledSequence& entry : scheduled) {
+      const SequenceState& state = states[entry.index];
+      const int64_t end = state.cached_tokens + entry.num_tokens;
+      const model::VisionBlock* const cut = model::block_at(state.blocks, end);
+      ASSERT_TRUE(cut == nullptr || cut->begin == end) << "a block is cut";
+      served.insert(entry.index);
+      used += entry.num_tokens;
+    }
+    ASSERT_LE(used, limits.tokens);
+    bool oldest = true;
+    for (size_t i = 0; i < states.size(); ++i) {
+      if (states[i].pending_tokens == 1) {
+        ASSERT_TRUE(served.contains(i));
+      }
+      if (states[i].pending_tokens <= 1 || !std::exchange(oldest, false)) continue;
+      ASSERT_TRUE(served.contains(i)) << "the oldest prompt waits";
     }
   }
-}
-
-TEST(AdmissionDeathTest, ReturningMoreThanWasPromisedIsABug) {
-  Admission admission({4, 4});
-  ASSERT_TRUE(admission.try_admit({1, 1}));
-  EXPECT_DEATH(admission.release({2, 1}), "internal error");
 }
 
 }  // namespace

@@ -38,12 +38,6 @@ struct SoftRun {
   const float* values = nullptr;  // [count, D]
 };
 
-// What a sequence knows of its media: spans and blocks in order of position.
-struct SequenceMedia {
-  std::span<const SoftSpan> spans = {};
-  std::span<const VisionBlock> blocks = {};
-};
-
 struct Batch {
   std::vector<int32_t> ids;         // [T] embedding rows (placeholders already replaced)
   RowSet rows;                      // [T]

@@ -21,6 +21,8 @@ KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.slid
   }
   for (const AttentionKind kind : kKinds) {
     auto& list = free_[static_cast<size_t>(index_of(kind))];
+    references_[static_cast<size_t>(index_of(kind))].resize(
+        static_cast<size_t>(blocks[static_cast<size_t>(index_of(kind))]));
     for (int64_t block = blocks[static_cast<size_t>(index_of(kind))]; block > 0; --block)
       list.push_back(
           static_cast<int32_t>(block - 1));  // handed out from the back: low numbers first
@@ -89,42 +91,84 @@ bool KvCache::reserve(KvSequence& sequence, int64_t tokens) {
   }
   for (size_t i = 0; i < missing.size(); ++i)
     for (int64_t n = 0; n < missing[i]; ++n) {
-      sequence.tables[i].blocks.push_back(free_[i].back());
+      const int32_t block = free_[i].back();
       free_[i].pop_back();
+      references_[i][static_cast<size_t>(block)] = 1;
+      sequence.tables[i].blocks.push_back(block);
     }
   return true;
 }
 
 void KvCache::commit(KvSequence& sequence, int64_t tokens) {
   sequence.length += tokens;
-  // The next query sits at position `length` and sees `window_` keys, itself included.
   drop_front(sequence.tables[static_cast<size_t>(index_of(AttentionKind::kSliding))],
-             AttentionKind::kSliding, std::max<int64_t>(0, sequence.length - window_ + 1));
+             AttentionKind::kSliding, first_sliding_block(sequence.length));
 }
 
-void KvCache::drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed) {
-  const auto count = std::min<int64_t>(first_needed / kBlockTokens - table.first,
-                                       static_cast<int64_t>(table.blocks.size()));
+void KvCache::drop_front(BlockTable& table, AttentionKind kind, int64_t first_block) {
+  const auto count =
+      std::min<int64_t>(first_block - table.first, static_cast<int64_t>(table.blocks.size()));
   if (count <= 0) return;
-  auto& free = free_[static_cast<size_t>(index_of(kind))];
-  free.insert(free.end(), table.blocks.begin(), table.blocks.begin() + count);
+  for (int64_t i = 0; i < count; ++i)
+    give_back(static_cast<size_t>(index_of(kind)), table.blocks[static_cast<size_t>(i)]);
   table.blocks.erase(table.blocks.begin(), table.blocks.begin() + count);
   table.first += static_cast<int32_t>(count);
 }
 
-bool KvCache::truncate(KvSequence& sequence, int64_t length) {
-  G4_CHECK_LE(length, sequence.length);
+void KvCache::give_back(size_t kind, int32_t block) {
+  int32_t& references = references_[kind][static_cast<size_t>(block)];
+  G4_CHECK_LT(0, references);
+  if (--references == 0) free_[kind].push_back(block);
+}
+
+bool KvCache::can_resume(const KvSequence& sequence, int64_t length) const {
   const BlockTable& sliding =
       sequence.tables[static_cast<size_t>(index_of(AttentionKind::kSliding))];
-  if (sliding.first > 0 &&
-      std::max<int64_t>(0, length - window_ + 1) / kBlockTokens < sliding.first)
-    return false;
+  return length <= sequence.length &&
+         (sliding.first == 0 || first_sliding_block(length) >= sliding.first);
+}
+
+bool KvCache::owns_alone(const KvSequence& sequence, int64_t position) const {
+  for (const AttentionKind kind : kKinds) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    const int64_t block = slot(sequence.tables[i], position) / kBlockTokens;
+    if (references_[i][static_cast<size_t>(block)] != 1) return false;
+  }
+  return true;
+}
+
+KvSequence KvCache::share(const KvSequence& sequence, int64_t length) {
+  G4_CHECK_EQ(length % kBlockTokens, 0);
+  KvSequence shared{.length = length};
+  for (const AttentionKind kind : kKinds) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    const BlockTable& from = sequence.tables[i];
+    BlockTable& to = shared.tables[i];
+    to.first = kind == AttentionKind::kSliding ? first_sliding_block(length) : 0;
+    const int64_t end = length / kBlockTokens;
+    G4_CHECK(to.first >= from.first &&
+             end <= from.first + static_cast<int64_t>(from.blocks.size()));
+    to.blocks.assign(from.blocks.begin() + (to.first - from.first),
+                     from.blocks.begin() + (end - from.first));
+    for (const int32_t block : to.blocks) ++references_[i][static_cast<size_t>(block)];
+  }
+  return shared;
+}
+
+int32_t KvCache::first_sliding_block(int64_t length) const {
+  // The query at `length` sees `window_` keys, itself included.
+  return static_cast<int32_t>(std::max<int64_t>(0, length - window_ + 1) / kBlockTokens);
+}
+
+bool KvCache::truncate(KvSequence& sequence, int64_t length) {
+  G4_CHECK_LE(length, sequence.length);
+  if (!can_resume(sequence, length)) return false;
   for (const AttentionKind kind : kKinds) {
     const auto i = static_cast<size_t>(index_of(kind));
     BlockTable& table = sequence.tables[i];
     while (table.first + static_cast<int64_t>(table.blocks.size()) >
            std::max<int64_t>(blocks_for(length), table.first)) {
-      free_[i].push_back(table.blocks.back());
+      give_back(i, table.blocks.back());
       table.blocks.pop_back();
     }
   }
@@ -134,8 +178,7 @@ bool KvCache::truncate(KvSequence& sequence, int64_t length) {
 
 void KvCache::release(KvSequence& sequence) {
   for (size_t i = 0; i < free_.size(); ++i)
-    free_[i].insert(free_[i].end(), sequence.tables[i].blocks.begin(),
-                    sequence.tables[i].blocks.end());
+    for (const int32_t block : sequence.tables[i].blocks) give_back(i, block);
   sequence = {};
 }
 

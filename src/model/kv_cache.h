@@ -3,7 +3,8 @@
 // Knows blocks, not requests.
 //
 // Sliding layers give a block back once it has left the window, so a long sequence keeps a rolling
-// few.
+// few. Sequences may share blocks that are full, which nobody writes any more; a block is free
+// again when the last sequence has given it back.
 #pragma once
 
 #include <array>
@@ -57,10 +58,19 @@ class KvCache {
   bool reserve(KvSequence& sequence, int64_t tokens);
   // Counts `tokens` positions as stored and gives back blocks that no later query can see.
   void commit(KvSequence& sequence, int64_t tokens);
-  // Forgets everything from `length` on. Only lengths whose window is still there may be asked for:
-  // true when it worked, false (nothing changed) when sliding blocks before it are gone.
+  // Forgets everything from `length` on; a block that is then partly filled must be owned alone.
+  // False (nothing changed) unless can_resume().
   bool truncate(KvSequence& sequence, int64_t length);
   void release(KvSequence& sequence);
+
+  // Whether `sequence` still has the blocks that a query at position `length` sees.
+  bool can_resume(const KvSequence& sequence, int64_t length) const;
+  // A second sequence of the first `length` positions, a multiple of kBlockTokens that
+  // can_resume(), or one that is stored and not committed yet. It reads the same blocks and writes
+  // others.
+  KvSequence share(const KvSequence& sequence, int64_t length);
+  // Whether no other sequence has the blocks of `position`, so that this one may write there.
+  bool owns_alone(const KvSequence& sequence, int64_t position) const;
 
   // Physical slot of a stored or reserved position.
   static int64_t slot(const BlockTable& table, int64_t position);
@@ -78,11 +88,15 @@ class KvCache {
     int64_t head_dim = 0;
   };
   KvCache(const TextConfig& text, BlockCounts blocks);
-  void drop_front(BlockTable& table, AttentionKind kind, int64_t first_needed);
+  void drop_front(BlockTable& table, AttentionKind kind, int64_t first_block);
+  void give_back(size_t kind, int32_t block);
+  // The first that a query at position `length` sees.
+  int32_t first_sliding_block(int64_t length) const;
   std::vector<Storage> storage_;  // per layer; empty where the layer shares
   std::vector<int> kv_layer_;     // per layer: whose storage it reads
   DType dtype_ = DType::kF32;
   std::array<std::vector<int32_t>, kNumAttentionKinds> free_;
+  std::array<std::vector<int32_t>, kNumAttentionKinds> references_;  // by block: sequences
   int64_t window_ = 0;
 };
 

@@ -158,6 +158,36 @@ TEST(KvCache, LongSequencesKeepARollingFewSlidingBlocks) {
   }
 }
 
+TEST(KvCache, SharedBlocksAreFreeWhenTheLastSequenceGivesThemBack) {
+  KvCache cache = cache_of(small_config(100), {8, 8});
+  KvSequence first;
+  ASSERT_TRUE(cache.reserve(first, 200));
+  KvSequence before = cache.share(first, 128);  // stored, not committed yet
+  cache.commit(first, 200);                     // its sliding block 0 has left the window
+  EXPECT_FALSE(cache.can_resume(first, 128));
+  ASSERT_TRUE(cache.can_resume(before, 128));
+  EXPECT_EQ(table_of(before, AttentionKind::kSliding).first, 0);
+  EXPECT_EQ(table_of(before, AttentionKind::kFull).blocks.size(), 2u);
+  EXPECT_EQ(cache.free_blocks(AttentionKind::kSliding), 4);
+  EXPECT_EQ(cache.free_blocks(AttentionKind::kFull), 4);
+  EXPECT_FALSE(cache.owns_alone(first, 127));
+  EXPECT_TRUE(cache.owns_alone(first, 128));
+
+  KvSequence second = cache.share(before, 128);
+  ASSERT_TRUE(cache.reserve(second, 1));  // a block of its own, not one of theirs
+  for (const AttentionKind kind : kKinds) {
+    EXPECT_EQ(KvCache::slot(table_of(second, kind), 127),
+              KvCache::slot(table_of(before, kind), 127));
+    EXPECT_NE(KvCache::slot(table_of(second, kind), 128),
+              KvCache::slot(table_of(first, kind), 128));
+  }
+  cache.release(first);
+  cache.release(before);
+  EXPECT_EQ(cache.free_blocks(AttentionKind::kFull), 5);
+  cache.release(second);
+  for (const AttentionKind kind : kKinds) EXPECT_EQ(cache.free_blocks(kind), 8);
+}
+
 TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {
   const TextConfig text = small_config(64);
   KvCache cache = cache_of(text, {3, 3});

@@ -129,16 +129,24 @@ Status check_blocks(std::span<const VisionBlock> blocks, int64_t step_tokens) {
   return {};
 }
 
-int64_t common_media(std::span<const SoftSpan> old, std::span<const SoftSpan> next,
-                     std::span<const VisionBlock> blocks, int64_t length) {
+int64_t common_media(const SequenceMedia& old, const SequenceMedia& next, int64_t length) {
+  const std::span<const SoftSpan> a = old.spans, b = next.spans;
   size_t i = 0;
-  while (i < old.size() && i < next.size() && old[i].position == next[i].position &&
-         old[i].kind == next[i].kind && same_rows(*old[i].tokens, *next[i].tokens))
+  while (i < a.size() && i < b.size() && a[i].position == b[i].position && a[i].kind == b[i].kind &&
+         same_rows(*a[i].tokens, *b[i].tokens))
     ++i;
-  if (i < old.size()) length = std::min(length, old[i].position);
-  if (i < next.size()) length = std::min(length, next[i].position);
-  const VisionBlock* const cut = block_at(blocks, length);
-  return cut == nullptr ? length : cut->begin;
+  if (i < a.size()) length = std::min(length, a[i].position);
+  if (i < b.size()) length = std::min(length, b[i].position);
+  for (bool cut = true; cut;) {
+    cut = false;
+    for (const auto& blocks : {old.blocks, next.blocks}) {
+      const VisionBlock* const block = block_at(blocks, length);
+      if (block == nullptr || block->begin == length) continue;
+      length = block->begin;
+      cut = true;
+    }
+  }
+  return length;
 }
 
 }  // namespace gemma4::model

@@ -38,6 +38,12 @@ struct VisionBlock {
   int64_t end = 0;
 };
 
+// What a sequence knows of its media: spans and blocks in order of position.
+struct SequenceMedia {
+  std::span<const SoftSpan> spans = {};
+  std::span<const VisionBlock> blocks = {};
+};
+
 // Rows of one picture, frame or sound, not placed yet
 struct MediaItem {
   MediaKind kind = MediaKind::kImage;
@@ -67,8 +73,7 @@ Status check_spans(const Config& config, std::span<const int32_t> prompt,
 Status check_blocks(std::span<const VisionBlock> blocks, int64_t step_tokens);
 
 // Of `length` positions where the ids of two prompts agree, those where their media agree too. No
-// block is cut, since keys inside of one depend on all of it; `blocks` are those of `next`.
-int64_t common_media(std::span<const SoftSpan> old, std::span<const SoftSpan> next,
-                     std::span<const VisionBlock> blocks, int64_t length);
+// block of either is cut, since keys inside of one depend on all of it.
+int64_t common_media(const SequenceMedia& old, const SequenceMedia& next, int64_t length);
 
 }  // namespace gemma4::model

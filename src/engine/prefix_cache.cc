@@ -1,0 +1,132 @@
+#include "engine/prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/splitmix.h"
+
+namespace gemma4::engine {
+namespace {
+
+using model::kBlockTokens;
+
+int64_t whole_blocks(int64_t length) { return length - length % kBlockTokens; }
+
+// One hash per full block, each of all ids up to its end.
+std::vector<uint64_t> chain_hashes(std::span<const int32_t> tokens) {
+  std::vector<uint64_t> hashes;
+  hashes.reserve(tokens.size() / kBlockTokens);
+  uint64_t hash = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    hash = splitmix(hash + kSplitMixStep + static_cast<uint32_t>(tokens[i]));
+    if ((i + 1) % kBlockTokens == 0) hashes.push_back(hash);
+  }
+  return hashes;
+}
+
+// The longest prefix that may be equal, since no hash says otherwise.
+int64_t longest_common(std::span<const uint64_t> a, std::span<const uint64_t> b) {
+  const auto [end, unused] = std::ranges::mismatch(a, b);
+  return (end - a.begin() + 1) * kBlockTokens - 1;
+}
+
+}  // namespace
+
+int64_t common_length(const Prefix& a, const Prefix& b) {
+  const auto [end, unused] = std::ranges::mismatch(a.tokens, b.tokens);
+  return model::common_media({a.media, a.blocks}, {b.media, b.blocks}, end - a.tokens.begin());
+}
+
+int64_t boundary_before(std::span<const model::VisionBlock> blocks, int64_t length) {
+  int64_t boundary = whole_blocks(length);
+  const model::VisionBlock* cut = model::block_at(blocks, boundary);
+  while (cut != nullptr && cut->begin < boundary) {
+    boundary = whole_blocks(cut->begin);
+    cut = model::block_at(blocks, boundary);
+  }
+  return boundary;
+}
+
+// Up to `length`, which is inside of a block. What lies behind is lost to others; what lies before
+// it in its block would have to be computed again.
+bool PrefixCache::worth_taking(const Entry& entry, int64_t length) const {
+  const int64_t saved = length % kBlockTokens;
+  return saved > 0 && saved >= entry.kv.length - length && cache_->can_resume(entry.kv, length) &&
+         cache_->owns_alone(entry.kv, length);
+}
+
+PrefixCache::Hit PrefixCache::resume(const Prefix& wanted, model::KvSequence& kv) {
+  Hit hit;
+  if (entries_.empty()) return hit;
+  Prefix most = wanted;  // what may be found
+  most.tokens = wanted.tokens.first(wanted.tokens.size() - 1);
+  const std::vector<uint64_t> hashes = chain_hashes(wanted.tokens);
+  auto best = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const int64_t bound = std::min({static_cast<int64_t>(most.tokens.size()), it->kv.length,
+                                    longest_common(it->hashes, hashes)});
+    if (bound <= hit.length && whole_blocks(bound) <= hit.branch) continue;
+    const int64_t common = common_length(it->prefix(), most);
+    const int64_t boundary = boundary_before(wanted.blocks, common);
+    hit.branch = std::max(hit.branch, boundary);
+    const int64_t length = worth_taking(*it, common) ? common : boundary;
+    if (length <= hit.length || !cache_->can_resume(it->kv, length)) continue;
+    hit.length = length;
+    best = it;
+  }
+  if (best == entries_.end()) return hit;
+  if (hit.length % kBlockTokens == 0) {
+    kv = cache_->share(best->kv, hit.length);
+    entries_.splice(entries_.begin(), entries_, best);
+  } else {
+    kv = std::exchange(best->kv, {});
+    G4_CHECK(cache_->truncate(kv, hit.length));
+    entries_.erase(best);
+  }
+  return hit;
+}
+
+void PrefixCache::insert(const Prefix& prefix, model::KvSequence& kv) {
+  if (!enabled_ || kv.length == 0) return cache_->release(kv);
+  const int64_t length = kv.length;
+  const auto count = static_cast<size_t>(length);
+  G4_CHECK_LE(count, prefix.tokens.size());
+  Entry entry{.tokens = {prefix.tokens.begin(), prefix.tokens.begin() + length},
+              .hashes = chain_hashes(prefix.tokens.first(count))};
+  for (const model::SoftSpan& span : prefix.media)
+    if (span.position < length) entry.media.push_back(span);
+  for (const model::VisionBlock& block : prefix.blocks)
+    if (block.begin < length) entry.blocks.push_back(block);
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->kv.length != length || it->hashes != entry.hashes ||
+        common_length(it->prefix(), entry.prefix()) != length)
+      continue;
+    cache_->release(kv);  // known already
+    entries_.splice(entries_.begin(), entries_, it);
+    return;
+  }
+  entry.kv = std::exchange(kv, {});
+  entries_.push_front(std::move(entry));
+}
+
+bool PrefixCache::evict() {
+  if (entries_.empty()) return false;
+  cache_->release(entries_.back().kv);
+  entries_.pop_back();
+  ++num_evictions_;
+  return true;
+}
+
+bool PrefixCache::reserve(model::KvSequence& kv, int64_t tokens) {
+  while (!cache_->reserve(kv, tokens))
+    if (!evict()) return false;
+  return true;
+}
+
+void PrefixCache::clear() {
+  while (evict()) {
+  }
+}
+
+}  // namespace gemma4::engine

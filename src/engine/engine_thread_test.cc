@@ -90,7 +90,9 @@ TEST(EngineThread, RequestsOfManyThreadsGetTheirOwnTokens) {
         Inbox& inbox = inboxes[static_cast<size_t>(t)][static_cast<size_t>(i)];
         const SequenceId id = engine->submit(request(t, i), inbox.sink()).value();
         if (i % 2 == 0) inbox.ended.get_future().wait();
-        if (i % 2 == 0) EXPECT_EQ(inbox.sequence, id);
+        if (i % 2 == 0) {
+          EXPECT_EQ(inbox.sequence, id);
+        }
         EXPECT_GE(engine->stats().running, 0);
       }
     });

@@ -5,7 +5,7 @@
 #include <limits>
 #include <random>
 
-#include "apps/media_reader.h"
+#include "answer/media_reader.h"
 #include "apps/option_checks.h"
 #include "apps/weight_types.h"
 #include "base/check.h"
@@ -93,10 +93,9 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
 }
 
 Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
-                                                     int num_threads) {
+                                                     int num_threads, ThreadPool::Pinning pinning) {
   const std::string& device = arguments.device;
-  const kernels::CpuOptions cpu = {.num_threads = num_threads,
-                                   .pinning = ThreadPool::Pinning::kOneCpuEach};
+  const kernels::CpuOptions cpu = {.num_threads = num_threads, .pinning = pinning};
   if (device == "cpu") return kernels::open_cpu_device(cpu);
   auto card =
       kernels::open_cuda_device(arguments.activations == "f32" ? kernels::Activations::kFloat32
@@ -121,9 +120,16 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   return options;
 }
 
+void make_room_for_pictures(engine::EngineOptions& options, const model::Model& model,
+                            int64_t budget) {
+  if (!model.config().vision || !model.config().text.bidirectional_vision) return;
+  options.chunk_tokens =
+      std::max(options.chunk_tokens, budget > 0 ? budget : media::kImageBudgets.back());
+}
+
 void add_image_tokens_argument(CLI::App& command, int64_t& budget) {
   const auto parse = [&budget](const std::string& text) {
-    const Result<int64_t> parsed = image_budget(text);
+    const Result<int64_t> parsed = answer::image_budget(text);
     if (!parsed.ok()) throw CLI::ValidationError("--image-tokens", parsed.error().message);
     budget = parsed.value();
   };

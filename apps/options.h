@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/answer_form.h"
+#include "apps/form_options.h"
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -47,10 +47,15 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
 DType kv_type_of(const std::string& name, const kernels::Device* device);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
-Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
-                                                     int num_threads);
+Result<std::shared_ptr<kernels::Device>> open_device(
+    const DeviceArguments& arguments, int num_threads,
+    ThreadPool::Pinning pinning = ThreadPool::Pinning::kOneCpuEach);
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model);
+// Makes steps long enough for pictures of `budget` soft tokens (0: the most), where the model must
+// see one as a whole.
+void make_room_for_pictures(engine::EngineOptions& options, const model::Model& model,
+                            int64_t budget);
 
 // --max-tokens, --temp, --top-k, --top-p, --min-p, --repetition-penalty, --presence-penalty,
 // --frequency-penalty, --seed, --stop

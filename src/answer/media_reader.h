@@ -20,7 +20,7 @@
 #include "model/vision_tower.h"
 #include "text/tokenizer.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 struct PreparedMedia {
   chat::ContentPart part;   // what joins the message
@@ -71,4 +71,4 @@ class MediaReader {
   engine::EncodingCache cache_;
 };
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

@@ -1,12 +1,12 @@
 // Sounds and films of MediaReader.
 
-#include "apps/audio_input.h"
-#include "apps/media_reader.h"
+#include "answer/audio_input.h"
+#include "answer/media_reader.h"
 #include "base/strings.h"
 #include "media/data_url.h"
 #include "media/sound.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 namespace {
 
 constexpr int64_t kFrameBudget = 70;     // soft tokens of a frame
@@ -134,4 +134,4 @@ Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
   return all;
 }
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

@@ -1,6 +1,6 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
+.PHONY: help run build test test-clients test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
@@ -25,6 +25,12 @@ test:  ## install what is missing, build, run the fast suite
 test-long: test  ## the fast suite, then random constrained answers through an independent validator
 	@scripts/install_deps.sh vocabulary
 	@scripts/check_samples.sh
+
+test-clients:  ## the clients `openai`, `@anthropic-ai/sdk` and `ollama` against the server; node, npm, network
+	@scripts/install_deps.sh build test vocabulary
+	@$(MAKE) --no-print-directory build/ci/build.ninja
+	@cmake --build --preset ci --target gemma4
+	@scripts/test_clients.sh
 
 # Tests of the real vocabulary skip without it, and say so.
 vocabulary:

@@ -327,7 +327,7 @@ Command add_chat(CLI::App& app) {
   add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
   add_film_arguments(*command, conversation.film);
-  add_picture_arguments(*command, conversation);
+  add_picture_arguments(*command, conversation.image_budget, conversation.image_limits);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);

@@ -27,6 +27,7 @@ Command add_eval(CLI::App& app);
 Command add_info(CLI::App& app);
 Command add_quantize(CLI::App& app);
 Command add_run(CLI::App& app);
+Command add_serve(CLI::App& app);
 Command add_synth(CLI::App& app);
 Command add_tokenize(CLI::App& app);
 Command add_verify(CLI::App& app);

@@ -63,15 +63,10 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));
-  // A picture that is seen as a whole must be in one step.
-  if (model.model->config().vision && model.model->config().text.bidirectional_vision)
-    options.chunk_tokens = std::max(
-        {options.chunk_tokens, arguments.film.frame_budget,
-         arguments.image_budget > 0 ? arguments.image_budget : media::kImageBudgets.back()});
-  G4_ASSIGN_OR_RETURN(chat::Markers markers, chat::find_markers(*model.tokenizer));
-  markers.stops.insert(markers.stops.end(), model.stop_token_ids.begin(),
-                       model.stop_token_ids.end());
-  G4_ASSIGN_OR_RETURN(AnswerForm form, AnswerForm::load(arguments.answer, *model.tokenizer));
+  make_room_for_pictures(options, *model.model, arguments.image_budget);
+  make_room_for_pictures(options, *model.model, arguments.film.frame_budget);
+  G4_ASSIGN_OR_RETURN(chat::Markers markers, answer::answer_markers(model));
+  G4_ASSIGN_OR_RETURN(AnswerForm form, load_form(arguments.answer, model.tokenizer));
   sampling.suppress_tokens.insert(sampling.suppress_tokens.end(), form.suppressed().begin(),
                                   form.suppressed().end());
   G4_ASSIGN_OR_RETURN(auto engine, engine::Engine::create(model.model, options));
@@ -178,31 +173,10 @@ void Conversation::close_calls(const std::vector<std::string>& results, const st
   add_results(calls, results, rest, messages_);
 }
 
-Result<Conversation::Prompt> Conversation::encode(std::vector<chat::PromptPart> parts,
-                                                  const std::vector<PreparedMedia>& media) const {
-  std::vector<chat::MediaText> texts;
-  std::vector<model::MediaItem> items;
-  for (const PreparedMedia& prepared : media) {
-    texts.push_back(prepared.text);
-    G4_ASSIGN_OR_RETURN(const std::vector<model::MediaItem> encoded, prepared.encode());
-    items.insert(items.end(), encoded.begin(), encoded.end());
-  }
-  G4_ASSIGN_OR_RETURN(parts, chat::expand_media(std::move(parts), texts));
-  Prompt prompt{.ids = chat::encode(*model_.tokenizer, parts)};
-  if (!items.empty()) {
-    G4_ASSIGN_OR_RETURN(prompt.media, model::place_media(model_.model->config().media_token_ids,
-                                                         prompt.ids, items));
-  }
-  return prompt;
-}
-
 Result<Answer> Conversation::respond(std::vector<chat::Message> messages,
                                      std::vector<PreparedMedia> media, const AnswerSink& sink,
                                      const StopQuestion& stop) {
-  const chat::RenderOptions options{
-      .enable_thinking = thinking_,
-      .empty_thought = model_.model->config().text.hidden_size_per_layer_input == 0,
-      .continue_after_results = true};
+  const chat::RenderOptions options = answer::render_options(model_, thinking_);
   G4_ASSIGN_OR_RETURN(const std::vector<chat::PromptPart> prompt,
                       chat::render(messages, options, form_.tools()));
   const AnswerStart start{.thinking = thinking_,
@@ -214,7 +188,7 @@ Result<Answer> Conversation::respond(std::vector<chat::Message> messages,
       .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
       .tools = form_.tools()};
   AnswerReader reader(model_, markers_, Reading::kChat, std::move(reading), stop_strings_, sink);
-  G4_ASSIGN_OR_RETURN(Prompt encoded, encode(prompt, media));
+  G4_ASSIGN_OR_RETURN(Prompt encoded, answer::encode_prompt(model_, prompt, media));
   G4_ASSIGN_OR_RETURN(Answer answer,
                       generate(std::move(encoded), form_.constraint(start), reader, stop));
   for (chat::ToolCall& call : answer.message.tool_calls) call.id = str_cat("call_", ++num_calls_);
@@ -226,12 +200,8 @@ Result<Answer> Conversation::respond(std::vector<chat::Message> messages,
 
 Result<Answer> Conversation::complete(const std::string& prompt, const AnswerSink& sink,
                                       const StopQuestion& stop) {
-  std::vector<int32_t> ids = model_.tokenizer->encode(prompt);
-  const int32_t bos = model_.model->config().text.bos_token_id;
-  if (ids.empty() || ids.front() != bos)
-    ids.insert(ids.begin(), bos);  // a prompt starts with it exactly once
   AnswerReader reader(model_, markers_, Reading::kRaw, {}, stop_strings_, sink);
-  return generate({std::move(ids)}, form_.raw_constraint(), reader, stop);
+  return generate({answer::encode_text(model_, prompt)}, form_.raw_constraint(), reader, stop);
 }
 
 Result<Answer> Conversation::generate(Prompt prompt, std::shared_ptr<TokenConstraint> constraint,

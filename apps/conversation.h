@@ -9,9 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "apps/answer_form.h"
-#include "apps/answer_reader.h"
-#include "apps/media_reader.h"
+#include "answer/answer_form.h"
+#include "answer/answer_reader.h"
+#include "answer/media_reader.h"
+#include "answer/prompt.h"
 #include "apps/model_source.h"
 #include "apps/options.h"
 #include "base/result.h"
@@ -20,6 +21,16 @@
 #include "engine/engine.h"
 
 namespace gemma4::apps {
+
+using answer::AnswerForm;
+using answer::AnswerReader;
+using answer::AnswerSink;
+using answer::AnswerStart;
+using answer::FilmOptions;
+using answer::MediaReader;
+using answer::PreparedMedia;
+using answer::Prompt;
+using answer::Reading;
 
 struct AnswerStats {
   int64_t prompt_tokens = 0;
@@ -94,13 +105,6 @@ class Conversation {
   // `media` are those of all messages.
   Result<Answer> respond(std::vector<chat::Message> messages, std::vector<PreparedMedia> media,
                          const AnswerSink& sink, const StopQuestion& stop);
-  struct Prompt {
-    std::vector<int32_t> ids;
-    std::vector<model::SoftSpan> media = {};
-  };
-  // With the soft tokens of `media`, which are all media of the messages, in order.
-  Result<Prompt> encode(std::vector<chat::PromptPart> parts,
-                        const std::vector<PreparedMedia>& media) const;
   Result<Answer> generate(Prompt prompt, std::shared_ptr<TokenConstraint> constraint,
                           AnswerReader& reader, const StopQuestion& stop);
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "answer/loaded_model.h"
 #include "base/result.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
@@ -27,14 +28,7 @@ struct ModelChoice {
 Result<model::Model> open_model(const std::string& path, std::shared_ptr<kernels::Device> device,
                                 const ModelChoice& choice);
 
-struct LoadedModel {
-  std::string path;  // as resolve_model gives it
-  std::shared_ptr<const model::Model> model;
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  model::GenerationDefaults generation;
-  std::vector<int32_t> stop_token_ids;  // of the files, and the end markers of the chat format
-  std::string template_note;  // for the user, when its chat template is another one; else empty
-};
+using answer::LoadedModel;
 // The model is what open_model gives.
 Result<LoadedModel> load_model(const std::string& argument, std::shared_ptr<kernels::Device> device,
                                const ModelChoice& choice);

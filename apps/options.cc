@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 
+#include "answer/media_reader.h"
 #include "apps/option_checks.h"
 #include "apps/weight_types.h"
 #include "base/check.h"
@@ -92,10 +93,9 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments) {
 }
 
 Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
-                                                     int num_threads) {
+                                                     int num_threads, ThreadPool::Pinning pinning) {
   const std::string& device = arguments.device;
-  const kernels::CpuOptions cpu = {.num_threads = num_threads,
-                                   .pinning = ThreadPool::Pinning::kOneCpuEach};
+  const kernels::CpuOptions cpu = {.num_threads = num_threads, .pinning = pinning};
   if (device == "cpu") return kernels::open_cpu_device(cpu);
   auto card =
       kernels::open_cuda_device(arguments.activations == "f32" ? kernels::Activations::kFloat32
@@ -120,9 +120,16 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
   return options;
 }
 
-void add_picture_arguments(CLI::App& command, ConversationArguments& arguments) {
-  const auto parse = [&budget = arguments.image_budget](const std::string& text) {
-    const Result<int64_t> parsed = image_budget(text);
+void make_room_for_pictures(engine::EngineOptions& options, const model::Model& model,
+                            int64_t budget) {
+  if (!model.config().vision || !model.config().text.bidirectional_vision) return;
+  options.chunk_tokens =
+      std::max(options.chunk_tokens, budget > 0 ? budget : media::kImageBudgets.back());
+}
+
+void add_picture_arguments(CLI::App& command, int64_t& budget, media::ImageLimits& limits) {
+  const auto parse = [&budget](const std::string& text) {
+    const Result<int64_t> parsed = answer::image_budget(text);
     if (!parsed.ok()) throw CLI::ValidationError("--image-tokens", parsed.error().message);
     budget = parsed.value();
   };
@@ -133,12 +140,12 @@ void add_picture_arguments(CLI::App& command, ConversationArguments& arguments) 
           "it")
       ->default_str("280");
   command
-      .add_option("--max-image-pixels", arguments.image_limits.max_pixels,
+      .add_option("--max-image-pixels", limits.max_pixels,
                   "Refuse larger pictures before they are decoded")
       ->check(whole_number(1));
 }
 
-void add_film_arguments(CLI::App& command, FilmOptions& film) {
+void add_film_arguments(CLI::App& command, answer::FilmOptions& film) {
   const int64_t most = film.sampling.max_frames;
   auto* frames =
       command

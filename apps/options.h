@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/answer_form.h"
-#include "apps/media_reader.h"
+#include "answer/media_reader.h"
+#include "apps/form_options.h"
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -49,10 +49,15 @@ void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
 DType kv_type_of(const std::string& name, const kernels::Device* device);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
-Result<std::shared_ptr<kernels::Device>> open_device(const DeviceArguments& arguments,
-                                                     int num_threads);
+Result<std::shared_ptr<kernels::Device>> open_device(
+    const DeviceArguments& arguments, int num_threads,
+    ThreadPool::Pinning pinning = ThreadPool::Pinning::kOneCpuEach);
 Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
                                              const model::Model& model);
+// Makes steps long enough for pictures of `budget` soft tokens (0: the most), where the model must
+// see one as a whole.
+void make_room_for_pictures(engine::EngineOptions& options, const model::Model& model,
+                            int64_t budget);
 
 // --max-tokens, --temp, --top-k, --top-p, --min-p, --repetition-penalty, --presence-penalty,
 // --frequency-penalty, --seed, --stop
@@ -74,7 +79,10 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 
-void add_film_arguments(CLI::App& command, FilmOptions& film);  // --video-frames, -fps, -tokens
+// --image-tokens, --max-image-pixels
+void add_picture_arguments(CLI::App& command, int64_t& budget, media::ImageLimits& limits);
+void add_film_arguments(CLI::App& command,
+                        answer::FilmOptions& film);  // --video-frames, -fps, -tokens
 
 // Everything that a conversation is started with.
 struct ConversationArguments {
@@ -83,13 +91,11 @@ struct ConversationArguments {
   std::string system;     // empty: none
   bool think = false;
   int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
-  FilmOptions film;
+  answer::FilmOptions film;
   media::ImageLimits image_limits;
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;
 };
-// --image-tokens, --max-image-pixels
-void add_picture_arguments(CLI::App& command, ConversationArguments& arguments);
 
 }  // namespace gemma4::apps

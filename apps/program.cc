@@ -46,6 +46,7 @@ int parse_and_run(int argc, const char* const* argv) {
       {"info", add_info(app)},         {"bench", add_bench(app)},
       {"verify", add_verify(app)},     {"synth", add_synth(app)},
       {"tokenize", add_tokenize(app)}, {"eval", add_eval(app)},
+      {"serve", add_serve(app)},
   };
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");

@@ -173,7 +173,7 @@ std::string content_of(const chat::Message& message) {
 Status report_boxes(const Arguments& arguments, const Answer& answer) {
   const std::string& source = arguments.images.front();
   G4_ASSIGN_OR_RETURN(media::Image image,
-                      read_picture(source, arguments.conversation.image_limits));
+                      answer::read_picture(source, arguments.conversation.image_limits));
   G4_ASSIGN_OR_RETURN(const std::vector<Box> boxes,
                       parse_boxes(content_of(answer.message), {image.width, image.height}));
   if (arguments.boxes) std::printf("%s\n", json::dump(to_json(boxes)).c_str());
@@ -247,7 +247,8 @@ Command add_run(CLI::App& app) {
   command->add_option("--image", arguments->images,
                       "Picture (JPEG, PNG, WebP, GIF) before the prompt, a file or a data URL; "
                       "several are allowed");
-  add_picture_arguments(*command, arguments->conversation);
+  add_picture_arguments(*command, arguments->conversation.image_budget,
+                        arguments->conversation.image_limits);
   command->add_option(
       "--audio", arguments->sounds,
       "Sound before the prompt, up to 30 s of any format of FFmpeg, a file or a data "

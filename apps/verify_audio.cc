@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/audio_input.h"
+#include "answer/audio_input.h"
 #include "base/strings.h"
 #include "media/sound.h"
 
@@ -86,7 +86,7 @@ Result<Heard> hear(const model::Model& model, const std::shared_ptr<kernels::Dev
   G4_ASSIGN_OR_RETURN(const model::AudioTower tower,
                       model::AudioTower::create(model.config(), model.store(), device));
   G4_ASSIGN_OR_RETURN(const media::Sound sound, media::read_sound(sounds + "/sound1.wav"));
-  G4_ASSIGN_OR_RETURN(const std::vector<float> input, audio_input(tower, sound.samples));
+  G4_ASSIGN_OR_RETURN(const std::vector<float> input, answer::audio_input(tower, sound.samples));
   Recorder recorder;
   G4_ASSIGN_OR_RETURN(std::vector<float> soft, tower.encode(input, &recorder));
   return Heard{std::move(recorder.values), std::make_shared<const model::SoftTokens>(

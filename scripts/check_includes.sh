@@ -22,7 +22,9 @@ chat:      base json text
 constrain: base json text
 engine:  base text model ops kernels/table.h kernels/device.h kernels/registry.h
 train:   base io text model ops
-server:  base io media chat engine
+answer:  base json media text model chat constrain engine kernels/registry.h
+http:    base
+serve:   base json io media text model chat constrain engine answer http
 '
 
 find src apps -type f \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) 2>/dev/null | sort |

@@ -155,7 +155,7 @@ Outcome run_program(std::vector<std::string> arguments, std::string_view input,
   return process.wait();
 }
 
-Outcome answer(const std::vector<std::string>& options, const std::string& prompt) {
+Outcome run_answer(const std::vector<std::string>& options, const std::string& prompt) {
   return run_program(std::vector<std::string>{"run", "-p", prompt, "--seed", "1"} + options);
 }
 

@@ -78,7 +78,7 @@ class Process {
 Outcome run_program(std::vector<std::string> arguments, std::string_view input = "",
                     const Process::Options& options = {});
 // `run` with a seed.
-Outcome answer(const std::vector<std::string>& options, const std::string& prompt = "Hello!");
+Outcome run_answer(const std::vector<std::string>& options, const std::string& prompt = "Hello!");
 
 // One line, "gemma4: …", and nothing on stdout.
 void expect_failed(const Outcome& outcome, const std::string& message);     // exit code 1

@@ -59,7 +59,7 @@ TEST_F(Tools, ANamedToolIsCalledWithArgumentsOfItsSchema) {
 }
 
 TEST_F(Tools, JsonHasTheMessageOfTheApi) {
-  const auto json = parse_json(answer(Options{"--json"} + call("get_weather")).out);
+  const auto json = parse_json(run_answer(Options{"--json"} + call("get_weather")).out);
   EXPECT_TRUE(json["content"].is_null());
   EXPECT_EQ(json["finish_reason"], "tool_calls");
   ASSERT_EQ(json["tool_calls"].size(), 1U);
@@ -73,14 +73,14 @@ TEST_F(Tools, JsonHasTheMessageOfTheApi) {
 TEST_F(Tools, AProgramRunsTheCallsAndTheModelAnswers) {
   const std::string program = script("echo \"$1 $(cat)\" >> " + folder_ / "log" + "\necho 18 C\n");
   const Outcome outcome =
-      answer(call("get_weather") + Options{"--tool-exec", program, "--max-tokens", "200"});
+      run_answer(call("get_weather") + Options{"--tool-exec", program, "--max-tokens", "200"});
   EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
   EXPECT_THAT(read_whole(folder_ / "log"), HasSubstr("get_weather {\"city\":"));
   EXPECT_THAT(outcome.err, HasSubstr("= 18 C\n"));
 }
 
 TEST_F(Tools, AProgramThatFailsIsToldToTheModel) {
-  const Outcome outcome = answer(
+  const Outcome outcome = run_answer(
       call("now") + Options{"--tool-exec", script("echo broken; exit 3\n"), "--max-tokens", "30"});
   EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
   EXPECT_THAT(outcome.err, HasSubstr("now({})\n= error: exit code 3 broken\n"));
@@ -88,8 +88,8 @@ TEST_F(Tools, AProgramThatFailsIsToldToTheModel) {
 
 TEST_F(Tools, AResultThatIsTooLongIsCutAndToldToTheModel) {
   const auto result = [&](const std::string& body) {
-    const Outcome outcome =
-        answer(call("now") + Options{"--tool-exec", script(body), "--max-tokens", "20", "--json"});
+    const Outcome outcome = run_answer(
+        call("now") + Options{"--tool-exec", script(body), "--max-tokens", "20", "--json"});
     EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
     const auto json = parse_json(outcome.out);
     return json["messages"][1]["content"].get<std::string>();
@@ -105,7 +105,7 @@ TEST_F(Tools, AResultThatIsTooLongIsCutAndToldToTheModel) {
 TEST_F(Tools, WhatATerminalObeysIsNotShown) {
   const std::string program = script("printf '\\033[2Jcleared\\nand\\033]0;title\\007'; exit 0\n");
   const Options options = call("now") + Options{"--tool-exec", program, "--max-tokens", "20"};
-  EXPECT_THAT(answer(options).err, HasSubstr("= \uFFFD[2Jcleared and\uFFFD]0;title\uFFFD\n"));
+  EXPECT_THAT(run_answer(options).err, HasSubstr("= \uFFFD[2Jcleared and\uFFFD]0;title\uFFFD\n"));
   EXPECT_THAT(run_program(Options{"chat"} + options, "Hello!\n").out,
               AllOf(Not(HasSubstr("\033")), HasSubstr("= \uFFFD[2Jcleared")));
 }
@@ -128,7 +128,7 @@ TEST_F(Tools, AProgramThatCannotRunIsAnErrorFromTheStart) {
 
 TEST_F(Tools, AProgramIsFoundInThePath) {
   const Outcome outcome =
-      answer(call("now") + Options{"--tool-exec", "echo", "--max-tokens", "20"});
+      run_answer(call("now") + Options{"--tool-exec", "echo", "--max-tokens", "20"});
   EXPECT_THAT(outcome.err, HasSubstr("now({})\n= now\n"));
 }
 
@@ -155,16 +155,17 @@ TEST_F(Tools, AProgramHasNoTerminalToAskOn) {
 }
 
 TEST_F(Tools, JsonHasAllRounds) {
-  const auto json = parse_json(answer(call("now") + Options{"--tool-exec", script("echo 12:30\n"),
-                                                            "--max-tokens", "20", "--json"})
-                                   .out);
+  const auto json =
+      parse_json(run_answer(call("now") + Options{"--tool-exec", script("echo 12:30\n"),
+                                                  "--max-tokens", "20", "--json"})
+                     .out);
   const auto& messages = json["messages"];
   ASSERT_EQ(messages.size(), 3U) << json;
   EXPECT_EQ(messages[0]["tool_calls"][0]["function"]["name"], "now");
   EXPECT_EQ(messages[1]["role"], "tool");
   EXPECT_EQ(messages[1]["content"], "12:30");
   EXPECT_EQ(messages[2]["content"], json["content"]);
-  const auto first = parse_json(answer(call("now") + Options{"--json"}).out);
+  const auto first = parse_json(run_answer(call("now") + Options{"--json"}).out);
   EXPECT_FALSE(first.contains("messages"));
   for (const char* count : {"prompt_tokens", "completion_tokens"})
     EXPECT_GT(json["usage"][count], first["usage"][count]);
@@ -173,24 +174,24 @@ TEST_F(Tools, JsonHasAllRounds) {
 TEST_F(Tools, AToolMayBeCalledLikeAChoice) {
   write_whole(tools_, R"([{"type": "function", "function": {"name": "now"}},
     {"type": "function", "function": {"name": "none", "parameters": {"additionalProperties": false}}}])");
-  EXPECT_EQ(answer(call("name:none")).out, "{\"name\":\"none\",\"arguments\":{}}\n");
-  expect_failed(answer(call("name:auto")), "one of now, none");
+  EXPECT_EQ(run_answer(call("name:none")).out, "{\"name\":\"none\",\"arguments\":{}}\n");
+  expect_failed(run_answer(call("name:auto")), "one of now, none");
 }
 
 TEST_F(Tools, WhatIsWrongWithTheFileIsSaid) {
-  expect_failed(answer({"--tools", folder_ / "none.json"}), "none.json");
+  expect_failed(run_answer({"--tools", folder_ / "none.json"}), "none.json");
   write_whole(tools_, "[{\"type\": \"function\"");
-  expect_failed(answer({"--tools", tools_}), "is not JSON");
+  expect_failed(run_answer({"--tools", tools_}), "is not JSON");
   write_whole(tools_, R"([{"type": "function", "function": {"name": "a b"}}])");
-  expect_failed(answer({"--tools", tools_}), "name");
+  expect_failed(run_answer({"--tools", tools_}), "name");
   write_whole(tools_, R"({"tools": []})");
-  expect_failed(answer({"--tools", tools_}), tools_ + ": expected a list of tools");
+  expect_failed(run_answer({"--tools", tools_}), tools_ + ": expected a list of tools");
   write_whole(tools_, "[]");
-  expect_failed(answer({"--tools", tools_}), "declares no tools");
+  expect_failed(run_answer({"--tools", tools_}), "declares no tools");
   write_whole(tools_, kTools);
-  expect_failed(answer(call("nonsense")),
+  expect_failed(run_answer(call("nonsense")),
                 "must be auto, none, required, or one of get_weather, now");
-  expect_bad_usage(answer({"--tool-choice", "required"}), "--tools");
+  expect_bad_usage(run_answer({"--tool-choice", "required"}), "--tools");
 }
 
 TEST_F(Tools, ChatTakesResultsFromTheKeyboard) {
@@ -267,7 +268,7 @@ TEST_F(Tools, AThoughtAboutResultsEndsAndTheAnswerFollows) {
   const Options question = call("now") + Options{"--tool-exec", script("echo 12:30\n"), "--json",
                                                  "--think",     "--max-tokens",         "200"};
   for (const char* most : {"0", "1", "5"}) {
-    const auto json = parse_json(answer(question + Options{"--think-tokens", most}).out);
+    const auto json = parse_json(run_answer(question + Options{"--think-tokens", most}).out);
     EXPECT_THAT(json["finish_reason"], AnyOf("stop", "length")) << json;
     EXPECT_NE(json["content"], "") << json;
   }
@@ -275,7 +276,7 @@ TEST_F(Tools, AThoughtAboutResultsEndsAndTheAnswerFollows) {
   write_whole(schema, R"({"enum": ["half past twelve"]})");
   for (const char* most : {"0", "1", "5"}) {
     const auto json =
-        parse_json(answer(question + Options{"--think-tokens", most, "--schema", schema}).out);
+        parse_json(run_answer(question + Options{"--think-tokens", most, "--schema", schema}).out);
     EXPECT_EQ(json["content"], "\"half past twelve\"") << json;
     EXPECT_LE(json.value("reasoning_content", "").size(), 80U) << json;
     EXPECT_EQ(json["finish_reason"], "stop") << json;

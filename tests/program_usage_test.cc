@@ -79,7 +79,7 @@ TEST(Usage, ImpossibleValuesNameOptionAndRange) {
 }
 
 TEST(Usage, WhatThisBuildLacksIsSaid) {
-  expect_failed(answer({"--device", "cuda"}), "--device cuda: this build has no CUDA kernels");
+  expect_failed(run_answer({"--device", "cuda"}), "--device cuda: this build has no CUDA kernels");
   TemporaryFolder folder;
   expect_failed(
       run_program({"synth", kGoldens + "/tiny-e/config.json", folder / "x", "--type", "q4_0"}),

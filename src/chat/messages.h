@@ -9,6 +9,8 @@
 // openai_messages.h. Plain values: nothing here renders or checks.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -29,6 +31,8 @@ struct ContentPart {
   std::string text = {};  // of a text part
   Type type = Type::kText;
   std::string source = {};  // of media: a URL, "data:" included; not rendered, not read here
+  // That a picture may have; 0: as many as fit it. Not set: the default.
+  std::optional<int64_t> soft_tokens = {};
 
   bool operator==(const ContentPart&) const = default;
 };

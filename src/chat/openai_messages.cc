@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +57,23 @@ Result<std::string> media_source(const Value& part, const std::string& type, Dia
   return str_cat("data:audio/", format, ";base64,", data);
 }
 
+// Soft tokens of a picture: `image_tokens` beside its URL, or what `detail` within it means.
+Result<std::optional<int64_t>> image_tokens(const Value& part, const std::string& type,
+                                            const std::string& path) {
+  if (const Value* count = find_set(part, "image_tokens")) {
+    const auto number = count->is_number() ? count->as_number().as_int64() : std::nullopt;
+    for (const int64_t allowed : {70, 140, 280, 560, 1120})
+      if (number == allowed) return number;
+    return bad_field(path + ".image_tokens", "must be 70, 140, 280, 560 or 1120");
+  }
+  const Value* body = find_set(part, type);
+  const Value* detail = body == nullptr ? nullptr : find_set(*body, "detail");
+  if (detail == nullptr || *detail == Value("auto")) return std::optional<int64_t>();
+  if (*detail == Value("low")) return std::optional<int64_t>(70);
+  if (*detail == Value("high")) return std::optional<int64_t>(1120);
+  return bad_field(str_cat(path, ".", type, ".detail"), "must be auto, low or high");
+}
+
 Result<ContentPart> parse_part(const Value& part, Dialect dialect, const std::string& path) {
   if (!part.is_object()) return bad_field(path, "expected an object with a type");
   G4_ASSIGN_OR_RETURN(const std::string type, required_text(part, "type", path));
@@ -81,6 +99,9 @@ Result<ContentPart> parse_part(const Value& part, Dialect dialect, const std::st
                              "; known are text, image_url, input_audio and video_url"));
   }
   G4_ASSIGN_OR_RETURN(parsed.source, media_source(part, type, dialect, path));
+  if (parsed.type == ContentPart::Type::kImage) {
+    G4_ASSIGN_OR_RETURN(parsed.soft_tokens, image_tokens(part, type, path));
+  }
   return parsed;
 }
 

@@ -22,9 +22,10 @@ enum class Dialect {
 
 // `messages` is a list of {role, content, reasoning | reasoning_content, tool_calls,
 // tool_responses, tool_call_id, name}. Content is a string, null, or a list of parts: text,
-// refusal, image_url, input_audio, video_url, and the template's own image, audio, video. In the
-// OpenAI dialect only assistants may go without content, tool messages need a tool_call_id, role
-// "function" is "tool", and an unknown type of part is an error.
+// refusal, image_url, input_audio, video_url, and the template's own image, audio, video. A
+// picture's `detail` low or high, or `image_tokens` beside it, says how many soft tokens it may
+// have. In the OpenAI dialect only assistants may go without content, tool messages need a
+// tool_call_id, role "function" is "tool", and an unknown type of part is an error.
 Result<std::vector<Message>> parse_messages(const json::Value& messages, Dialect dialect);
 
 // `tools` is a list of {type: "function", function: {name, description, parameters}}; null is an

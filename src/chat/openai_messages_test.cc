@@ -18,6 +18,26 @@ Message parse_one(const std::string& message, Dialect dialect = Dialect::kOpenAi
   return parsed.value().at(0);
 }
 
+TEST(OpenAiMessages, PicturesSayHowManySoftTokensTheyMayHave) {
+  const auto tokens = [](const std::string& detail, const std::string& beside = "") {
+    const Message message =
+        parse_one(R"({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u")" +
+                  detail + "}" + beside + "}]}");
+    return std::get<std::vector<ContentPart>>(message.content).at(0).soft_tokens;
+  };
+  EXPECT_EQ(tokens(""), std::nullopt);
+  EXPECT_EQ(tokens(R"(, "detail": "auto")"), std::nullopt);
+  EXPECT_EQ(tokens(R"(, "detail": "low")"), 70);
+  EXPECT_EQ(tokens(R"(, "detail": "high")"), 1120);
+  EXPECT_EQ(tokens(R"(, "detail": "low")", R"(, "image_tokens": 560)"), 560);
+  EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "image_url", "image_url":
+      {"url": "u", "detail": "best"}}]})"),
+            "messages[0].content[0].image_url.detail: must be auto, low or high");
+  EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "image", "url": "u",
+      "image_tokens": 100}]})"),
+            "messages[0].content[0].image_tokens: must be 70, 140, 280, 560 or 1120");
+}
+
 TEST(OpenAiMessages, Parts) {
   const Message message = parse_one(R"({"role": "user", "content": [
       {"type": "text", "text": "a"}, {"type": "refusal", "refusal": "b"},

@@ -155,6 +155,9 @@ void Value::set(std::string_view name, Value value) {
 }
 
 Result<Value> parse(std::string_view text, const ParseOptions& options) {
+  // The library takes it for the end of the text, whatever follows; JSON has none anywhere.
+  if (const size_t nul = text.find('\0'); nul != text.npos)
+    return Error{ErrorCode::kInvalidData, str_cat("is not JSON: byte ", nul + 1, ": a NUL byte")};
   Builder builder(options.max_depth);
   nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();

@@ -70,5 +70,14 @@ TEST(Json, FindAndSet) {
 
 TEST(Json, QuoteRepairsWhatIsNotUtf8) { EXPECT_EQ(quote("a\xff\n"), "\"a\xef\xbf\xbd\\n\""); }
 
+TEST(Json, ANulByteIsNoEnd) {
+  for (const std::string_view text : {std::string_view("123\0", 4), std::string_view("{}\0x", 4),
+                                      std::string_view("\0", 1), std::string_view("\"a\0\"", 4)}) {
+    const auto value = parse(text);
+    ASSERT_FALSE(value.ok());
+    EXPECT_EQ(value.error().message.find("is not JSON: byte "), 0U) << value.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace gemma4::json

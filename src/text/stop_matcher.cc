@@ -13,7 +13,13 @@ std::string StopMatcher::push(std::string_view text) {
   if (matched_) return {};
   held_ += text;
   size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    const size_t place = held_.find(stop);
+    if (place < first) {
+      first = place;
+      found_ = stop;
+    }
+  }
   if (first != std::string::npos) {
     matched_ = true;
     held_.resize(first);

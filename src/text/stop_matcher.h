@@ -18,11 +18,14 @@ class StopMatcher {
   // The end of the text: what was held back, unless a stop string was found.
   std::string finish();
   bool matched() const { return matched_; }
+  // The stop string that was found, the first where several begin at one place; else empty.
+  const std::string& found() const { return found_; }
 
  private:
   std::vector<std::string> stops_;
   std::string held_;  // a proper prefix of some stop string
   bool matched_ = false;
+  std::string found_;
 };
 
 }  // namespace gemma4::text

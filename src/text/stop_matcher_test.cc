@@ -41,5 +41,13 @@ TEST(StopMatcher, EarliestOfSeveralWins) {
   EXPECT_EQ(matcher.push("more"), "");
 }
 
+TEST(StopMatcher, SaysWhichWasFound) {
+  StopMatcher matcher({"two", "one", "on"});
+  EXPECT_EQ(matcher.push("a thing and o"), "a thing and ");
+  EXPECT_EQ(matcher.found(), "");
+  EXPECT_EQ(matcher.push("ne and two"), "");
+  EXPECT_EQ(matcher.found(), "one");  // both begin there; the first in the list counts
+}
+
 }  // namespace
 }  // namespace gemma4::text

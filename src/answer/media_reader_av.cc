@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-#include "apps/audio_input.h"
-#include "apps/media_reader.h"
+#include "answer/audio_input.h"
+#include "answer/media_reader.h"
 #include "base/content_hash.h"
 #include "base/strings.h"
 #include "media/data_url.h"
 #include "media/sound.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 namespace {
 
 constexpr double kSecondsMeantFor = 60;  // of a film
@@ -169,4 +169,4 @@ void MediaReader::add_sound_track(const std::string& source, std::vector<Prepare
   film.push_back(std::move(track).value());
 }
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

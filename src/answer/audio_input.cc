@@ -1,9 +1,9 @@
-#include "apps/audio_input.h"
+#include "answer/audio_input.h"
 
 #include "base/strings.h"
 #include "media/log_mel.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 Result<std::vector<float>> audio_input(const model::AudioTower& tower,
                                        std::span<const float> samples) {
@@ -25,4 +25,4 @@ Result<std::vector<float>> audio_input(const model::AudioTower& tower,
   return input;
 }
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

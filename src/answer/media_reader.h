@@ -21,7 +21,7 @@
 #include "model/vision_tower.h"
 #include "text/tokenizer.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 struct PreparedMedia {
   chat::ContentPart part;   // what joins the message
@@ -97,4 +97,4 @@ class MediaReader {
   int64_t num_encoded_ = 0;
 };
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

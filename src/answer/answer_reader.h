@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "apps/model_source.h"
+#include "answer/loaded_model.h"
 #include "chat/answer.h"
 #include "chat/output_parser.h"
 #include "text/detokenizer.h"
 #include "text/stop_matcher.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 // Called for every event of an answer as it comes, kEnd left out.
 using AnswerSink = std::function<void(const chat::Event& event)>;
@@ -36,6 +36,8 @@ class AnswerReader {
   // The assistant's message as far as it has come: content a string (null beside calls), reasoning,
   // calls without ids.
   chat::Message message() const { return answer_.message(); }
+  // The stop string that ended the answer; empty when none did.
+  const std::string& stop_string() const { return stops_.found(); }
 
  private:
   void show(const std::vector<chat::Event>& events);
@@ -51,4 +53,4 @@ class AnswerReader {
   chat::AnswerBuilder answer_;
 };
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

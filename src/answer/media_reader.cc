@@ -1,4 +1,4 @@
-#include "apps/media_reader.h"
+#include "answer/media_reader.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -8,7 +8,7 @@
 #include "kernels/registry.h"
 #include "media/data_url.h"
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 Result<int64_t> image_budget(const std::string& option) {
   if (option == "auto") return int64_t{0};
@@ -132,4 +132,4 @@ Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budg
   return prepared;
 }
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

@@ -1,8 +1,8 @@
-#include "apps/answer_reader.h"
+#include "answer/answer_reader.h"
 
 #include <utility>
 
-namespace gemma4::apps {
+namespace gemma4::answer {
 
 using Kind = chat::Event::Kind;
 
@@ -56,4 +56,4 @@ void AnswerReader::pass_on(const chat::Event& event) {
   if (sink_) sink_(event);
 }
 
-}  // namespace gemma4::apps
+}  // namespace gemma4::answer

@@ -1,0 +1,177 @@
+#include "apps/server_run.h"
+
+#ifdef GEMMA4_SERVER
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "apps/interrupt.h"
+#include "apps/model_source.h"
+#include "base/strings.h"
+#include "engine/engine_thread.h"
+#include "http/server.h"
+#include "kernels/registry.h"
+#include "serve/service.h"
+
+namespace gemma4::apps {
+namespace {
+
+// While others read answers, a prompt takes steps of about this length.
+constexpr double kStepSeconds = 0.1;
+
+// The engine's thread as the server sees it.
+class EngineSource final : public serve::TokenSource {
+ public:
+  explicit EngineSource(std::unique_ptr<engine::EngineThread> thread)
+      : thread_(std::move(thread)) {}
+
+  Result<engine::SequenceId> submit(engine::Request request, Sink sink) override {
+    return thread_->submit(std::move(request), std::move(sink));
+  }
+  void cancel(engine::SequenceId id) override { thread_->cancel(id); }
+  Stats stats() const override {
+    const engine::EngineThread::Stats from = thread_->stats();
+    return {.running = from.running,
+            .waiting = from.waiting,
+            .steps = from.steps,
+            .prompt_tokens = from.prompt_tokens,
+            .cached_prompt_tokens = from.cached_prompt_tokens,
+            .generated_tokens = from.generated_tokens,
+            .kv_blocks_used = from.kv_blocks_used,
+            .kv_blocks_total = from.kv_blocks_total,
+            .step_seconds_total = from.step_seconds_total};
+  }
+
+ private:
+  std::unique_ptr<engine::EngineThread> thread_;
+};
+
+// "gemma-4-E2B-it" of a folder, "gemma-4-E2B-it-Q4_0" of a file
+std::string name_of_path(const std::string& path) {
+  const std::filesystem::path file = std::filesystem::path(path).lexically_normal();
+  const std::filesystem::path last = file.has_filename() ? file : file.parent_path();
+  return last.extension() == ".gguf" ? last.stem().string() : last.filename().string();
+}
+
+Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& arguments,
+                                                 const std::string& argument, std::string name) {
+  // Threads are not bound to CPUs: those that talk to clients need their turns, too.
+  G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device, arguments.engine.threads,
+                                               ThreadPool::Pinning::kNone));
+  serve::ModelParts parts;
+  G4_ASSIGN_OR_RETURN(
+      parts.loaded, load_model(argument, std::move(device),
+                               {arguments.engine.quantize, projector_choice(arguments.projector)}));
+  const model::Model& model = *parts.loaded.model;
+  for (const std::string& note : {parts.loaded.template_note, model.projector().note})
+    if (!note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
+  G4_ASSIGN_OR_RETURN(engine::EngineOptions options, engine_options(arguments.engine, model));
+  options.max_sequences = arguments.max_sequences;
+  options.prefix_windows = 2 * options.max_sequences;
+  options.step_target_seconds = kStepSeconds;
+  make_room_for_pictures(options, model, 0);  // a request may ask for the most
+  G4_ASSIGN_OR_RETURN(auto thread, engine::EngineThread::create(parts.loaded.model, options));
+  parts.context_tokens = options.context_tokens;
+  parts.source = std::make_unique<EngineSource>(std::move(thread));
+  if (model.config().vision || model.config().audio) {
+    G4_ASSIGN_OR_RETURN(parts.tower_device,
+                        kernels::open_cpu_device({.num_threads = arguments.engine.threads}));
+  }
+  parts.image_budget = arguments.image_budget;
+  parts.image_limits = arguments.image_limits;
+  parts.name = name.empty() ? name_of_path(parts.loaded.path) : std::move(name);
+  return serve::ServedModel::create(std::move(parts));
+}
+
+Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(
+    const ServerArguments& arguments) {
+  std::vector<std::string> models = arguments.models;
+  if (models.empty()) models.emplace_back();
+  if (arguments.names.size() > models.size())
+    return Error{ErrorCode::kInvalidArgument, str_cat("--name: there are ", arguments.names.size(),
+                                                      " names and ", models.size(), " models")};
+  std::vector<std::unique_ptr<serve::ServedModel>> loaded;
+  for (size_t i = 0; i < models.size(); ++i) {
+    G4_ASSIGN_OR_RETURN(auto model, load(arguments, models[i],
+                                         i < arguments.names.size() ? arguments.names[i] : ""));
+    for (const auto& other : loaded)
+      if (other->name() == model->name())
+        return Error{ErrorCode::kInvalidArgument,
+                     str_cat("two models are called ", quote(model->name()),
+                             "; give them names with --name")};
+    loaded.push_back(std::move(model));
+  }
+  return loaded;
+}
+
+// Until a signal comes; then until the answers are complete, the time is over, or another comes.
+void serve_until_signal(http::Server& server, serve::Service& service, int64_t drain_seconds) {
+  constexpr std::chrono::milliseconds kNap(50);
+  {
+    const InterruptGuard guard;
+    while (!guard.interrupted()) std::this_thread::sleep_for(kNap);
+  }
+  const InterruptGuard again;
+  std::fprintf(stderr, "gemma4: shutting down\n");
+  service.begin_drain();
+  server.begin_drain();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(drain_seconds);
+  while (server.num_connections() > 0 && !again.interrupted() &&
+         std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(kNap);
+  server.drain(std::chrono::milliseconds(0));
+}
+
+}  // namespace
+
+Status run_server(const ServerArguments& arguments) {
+  const http::ServerOptions options{
+      .host = arguments.host,
+      .port = static_cast<uint16_t>(arguments.port),
+      .max_connections = static_cast<size_t>(arguments.max_connections),
+      .max_body_bytes = static_cast<size_t>(arguments.max_body_megabytes) << 20,
+      .num_workers = 4};
+  std::unique_ptr<serve::ApiKeys> keys;
+  if (!arguments.api_keys.empty()) {
+    G4_ASSIGN_OR_RETURN(keys, serve::ApiKeys::load(arguments.api_keys));
+  }
+  G4_ASSIGN_OR_RETURN(auto models, load_all(arguments));
+  std::string names;
+  for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->name();
+  auto service =
+      std::make_unique<serve::Service>(serve::ServiceOptions{.version = GEMMA4_VERSION,
+                                                             .max_waiting = arguments.max_waiting,
+                                                             .any_model = arguments.any_model,
+                                                             .cors_origins = arguments.cors_origins,
+                                                             .http = options},
+                                       std::move(models), std::move(keys));
+  G4_ASSIGN_OR_RETURN(const auto server, http::Server::start(options, service->handlers()));
+  std::printf("serving %s on http://%s:%d\n", names.c_str(), arguments.host.c_str(),
+              server->port());
+  std::fflush(stdout);
+  serve_until_signal(*server, *service, arguments.drain_seconds);
+  // Before the server: answers that were cut off hold on to their connections until the engine
+  // has ended them.
+  service.reset();
+  return {};
+}
+
+}  // namespace gemma4::apps
+
+#else
+
+namespace gemma4::apps {
+
+Status run_server(const ServerArguments&) {
+  return Error{ErrorCode::kUnsupported,
+               "this build has no server; build it with -DGEMMA4_SERVER=ON and Boost's headers "
+               "(libboost-dev), prometheus-cpp-dev and libspdlog-dev"};
+}
+
+}  // namespace gemma4::apps
+
+#endif

@@ -1,0 +1,35 @@
+// What `gemma4 serve` runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apps/options.h"
+#include "base/result.h"
+
+namespace gemma4::apps {
+
+struct ServerArguments {
+  std::vector<std::string> models;  // none: the demo model
+  std::vector<std::string> names;   // of the first of them; the others are called by their files
+  bool any_model = false;
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  std::string api_keys;  // file; empty: none
+  std::vector<std::string> cors_origins;
+  int64_t max_body_megabytes = 64;
+  int64_t max_connections = 1024;
+  int64_t drain_seconds = 30;
+  int64_t max_sequences = 8;
+  int64_t max_waiting = 256;
+  int64_t image_budget = 280;
+  media::ImageLimits image_limits;
+  std::string projector;
+  EngineArguments engine;
+};
+
+// Serves until SIGTERM, SIGINT or SIGHUP. kUnsupported where the server is not built in.
+Status run_server(const ServerArguments& arguments);
+
+}  // namespace gemma4::apps

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs the clients of tests/clients (npm; needs node and, the first time, a network) against the
+# server.
+#
+#   scripts/test_clients.sh [PROGRAM]       default: build/ci/gemma4
+set -eu
+cd "$(dirname "$0")/.."
+program=$(realpath "${1:-build/ci/gemma4}")
+cache=build/cache/clients
+
+mkdir -p $cache
+if ! cmp -s tests/clients/package-lock.json $cache/installed-lock.json; then
+  cp tests/clients/package.json tests/clients/package-lock.json $cache/
+  (cd $cache && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  cp tests/clients/package-lock.json $cache/installed-lock.json
+fi
+cp tests/clients/*.mjs $cache/
+cd $cache
+GEMMA4_PROGRAM=$program exec node --test --test-concurrency=1 --test-timeout=120000 .

@@ -1,0 +1,190 @@
+#include "serve/service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+#include "serve/anthropic/messages.h"
+#include "serve/ollama/chat.h"
+#include "serve/openai/chat.h"
+#include "serve/openai/completions.h"
+#include "serve/service_call.h"
+
+namespace gemma4::serve {
+
+Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel>> models,
+                 std::unique_ptr<ApiKeys> keys)
+    : options_(std::move(options)), models_(std::move(models)), keys_(std::move(keys)) {
+  add_routes();
+}
+
+Service::~Service() = default;
+
+void Service::add(const char* method, const char* pattern,
+                  std::function<void(std::shared_ptr<Call>)> to) {
+  router_.add(method, pattern, {.name = pattern, .answer = std::move(to)});
+}
+
+void Service::add_open(const char* method, const char* pattern,
+                       std::function<http::Response(const http::Request&)> to) {
+  router_.add(method, pattern,
+              {.name = pattern, .needs_key = false, .answer = [to](std::shared_ptr<Call> call) {
+                 call->reply(to(call->exchange->request()));
+               }});
+}
+
+void Service::add_endpoint(const char* pattern, Endpoint endpoint) {
+  add("POST", pattern, [this, endpoint = std::move(endpoint)](std::shared_ptr<Call> call) {
+    answer(endpoint, call);
+  });
+}
+
+void Service::add_routes() {
+  const auto ok = [](const json::Value& body) {
+    return http::Response{.body = json::dump(body) + "\n"};
+  };
+  add_open("GET", "/health", [ok](const http::Request&) {
+    return ok(json::Value::Object{{"status", "ok"}});
+  });
+  add_open("GET", "/ready", [this, ok](const http::Request&) {
+    http::Response response =
+        ok(json::Value::Object{{"status", draining_ ? "shutting down" : "ready"}});
+    if (draining_) response.status = 503;
+    return response;
+  });
+  add_open("GET", "/metrics", [this](const http::Request&) { return metrics_text(); });
+
+  add("GET", "/v1/models",
+      [this](std::shared_ptr<Call> call) { call->reply(list_models(call->exchange->request())); });
+  add("GET", "/v1/models/{model}", [this](std::shared_ptr<Call> call) { show_model(call); });
+  add_endpoint("/v1/chat/completions", openai::chat_endpoint());
+  add_endpoint("/v1/completions", openai::completions_endpoint());
+  add("POST", "/tokenize", [this](std::shared_ptr<Call> call) { tokenize(call); });
+  add("POST", "/detokenize", [this](std::shared_ptr<Call> call) { detokenize(call); });
+
+  add_endpoint("/v1/messages", anthropic::messages_endpoint());
+  add("POST", "/v1/messages/count_tokens",
+      [this](std::shared_ptr<Call> call) { count_tokens(call); });
+
+  add_endpoint("/api/chat", ollama::chat_endpoint());
+  add_endpoint("/api/generate", ollama::generate_endpoint());
+  add("GET", "/api/tags", [this](std::shared_ptr<Call> call) { list_tags(call); });
+  add("POST", "/api/show", [this](std::shared_ptr<Call> call) { show_tag(call); });
+  add("GET", "/api/version", [this](std::shared_ptr<Call> call) {
+    call->reply(json::Value::Object{{"version", options_.version}});
+  });
+  // Ollama's clients ask whether somebody is there.
+  add_open("GET", "/", [](const http::Request&) {
+    return http::Response{.body = "gemma4 is running\n",
+                          .content_type = "text/plain; charset=utf-8"};
+  });
+}
+
+http::Handlers Service::handlers() {
+  return {
+      .handle = [this](Exchange exchange) { handle(exchange); },
+      .admit = [this](const http::Request& head) { return admit(head); },
+      .fault = [this](http::Fault what, const http::Request& head) { return fault(what, head); }};
+}
+
+http::Response Service::decorate(http::Response response, const http::Request& request) const {
+  const std::string_view origin = request.header("origin");
+  if (origin.empty()) return response;
+  const auto& allowed = options_.cors_origins;
+  const bool all = std::find(allowed.begin(), allowed.end(), "*") != allowed.end();
+  if (!all && std::find(allowed.begin(), allowed.end(), origin) == allowed.end()) return response;
+  response.headers.emplace_back("Access-Control-Allow-Origin", all ? "*" : std::string(origin));
+  response.headers.emplace_back("Access-Control-Expose-Headers",
+                                "x-request-id, request-id, retry-after");
+  if (!all) response.headers.emplace_back("Vary", "Origin");
+  return response;
+}
+
+http::Response Service::preflight(const http::Request& head, const std::string& allowed) const {
+  http::Response response{.status = 204, .content_type = ""};
+  response.headers.emplace_back("Access-Control-Allow-Methods", allowed + ", OPTIONS");
+  const std::string_view asked = head.header("access-control-request-headers");
+  if (!asked.empty())
+    response.headers.emplace_back("Access-Control-Allow-Headers", std::string(asked));
+  response.headers.emplace_back("Access-Control-Max-Age", "600");
+  return response;
+}
+
+std::optional<http::Response> Service::admit(const http::Request& head) {
+  const Protocol protocol = protocol_of(head);
+  const auto found = router_.find(head.method, head.path);
+  const auto refuse = [&](const ApiError& error) {
+    metrics_.responded(found.target == nullptr ? "other" : found.target->name, error.status, 0);
+    return decorate(error_response(protocol, error), head);
+  };
+  if (found.target == nullptr) {
+    if (found.allowed.empty())
+      return refuse({404, str_cat("there is no ", quote(head.path), " here")});
+    if (head.method == "OPTIONS") return decorate(preflight(head, found.allowed), head);
+    http::Response response = refuse({405, str_cat(quote(head.path), " takes ", found.allowed,
+                                                   " and not ", quote(head.method))});
+    response.headers.emplace_back("Allow", found.allowed);
+    return response;
+  }
+  if (keys_ == nullptr || !found.target->needs_key) return std::nullopt;
+  const ApiKeys::Verdict verdict = keys_->check(key_of(head));
+  if (const auto error = keys_->take_error())
+    log_line(LogLevel::kError, {{"event", "api_keys"}, {"message", error->message}});
+  switch (verdict.kind) {
+    case ApiKeys::Verdict::Kind::kAllowed:
+      break;
+    case ApiKeys::Verdict::Kind::kUnknown: {
+      http::Response response =
+          refuse({401,
+                  "this server wants an API key: \"Authorization: Bearer KEY\" or \"x-api-key: "
+                  "KEY\"; there was none, or one that it does not know",
+                  "invalid_api_key"});
+      response.headers.emplace_back("WWW-Authenticate", "Bearer");
+      return response;
+    }
+    case ApiKeys::Verdict::Kind::kLimited:
+      return refuse({429, verdict.message, "rate_limit_exceeded", verdict.retry_after});
+  }
+  return std::nullopt;
+}
+
+http::Response Service::fault(http::Fault what, const http::Request& head) {
+  ApiError error{http::status_of(what), http::text_of(what, options_.http)};
+  if (what == http::Fault::kUnavailable) error.retry_after = 1;
+  metrics_.responded("other", error.status, 0);
+  log_line(LogLevel::kInfo, {{"event", "fault"},
+                             {"client", head.client},
+                             {"status", error.status},
+                             {"message", error.message}});
+  return decorate(error_response(protocol_of(head), error), head);
+}
+
+void Service::handle(const Exchange& exchange) {
+  const http::Request& request = exchange->request();
+  const auto found = router_.find(request.method, request.path);
+  if (found.target == nullptr) {  // admit() has refused it
+    exchange->reply(fault(http::Fault::kFailed, request));
+    return;
+  }
+  const auto call = std::make_shared<Call>(*this, exchange, found.target->name, found.parameter);
+  found.target->answer(call);
+}
+
+Result<ServedModel*> Service::find_model(const std::string& name) {
+  if (name.empty()) return models_.front().get();
+  std::string known;
+  for (const auto& model : models_) {
+    if (model->name() == name || model->name() + ":latest" == name) return model.get();
+    known += (known.empty() ? "" : ", ") + model->name();
+  }
+  if (options_.any_model) return models_.front().get();
+  return Error{ErrorCode::kNotFound,
+               str_cat("the model ", quote(name), " does not exist; this server has ", known)};
+}
+
+http::Response Service::metrics_text() {
+  for (const auto& model : models_) metrics_.observe(model->name(), model->source().stats());
+  return {.body = metrics_.text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+}  // namespace gemma4::serve

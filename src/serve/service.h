@@ -1,0 +1,98 @@
+// The server's routes and what answers them: between HTTP and the models.
+//
+//   Service service({.version = "1.0"}, std::move(models));
+//   G4_ASSIGN_OR_RETURN(auto server, http::Server::start(options, service.handlers()));
+//   …
+//   server->drain(limit);  // before the service goes
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/exchange.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "serve/answer_run.h"
+#include "serve/api_keys.h"
+#include "serve/metrics.h"
+#include "serve/protocol.h"
+#include "serve/served_model.h"
+
+namespace gemma4::serve {
+
+struct ServiceOptions {
+  std::string version = {};
+  // Sequences that may wait for their turn; requests beyond them are told to come back later.
+  int64_t max_waiting = 256;
+  bool any_model = false;                      // unknown names of models mean the first
+  std::vector<std::string> cors_origins = {};  // that pages may call from; "*": all
+  http::ServerOptions http = {};               // for its limits in messages
+};
+
+class Service {
+ public:
+  // At least one model; the first answers requests that name none. `keys` null: anyone may ask.
+  Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel>> models,
+          std::unique_ptr<ApiKeys> keys = nullptr);
+  ~Service();
+
+  // They refer to this service.
+  http::Handlers handlers();
+  // From now on /ready says no.
+  void begin_drain() { draining_ = true; }
+
+ private:
+  using Exchange = std::shared_ptr<http::Exchange>;
+  class Call;  // a request and its trace in log and metrics
+  struct Route {
+    std::string name;  // in metrics: its pattern
+    bool needs_key = true;
+    std::function<void(std::shared_ptr<Call>)> answer;
+  };
+  void add_routes();
+  void add(const char* method, const char* pattern, std::function<void(std::shared_ptr<Call>)> to);
+  void add_open(const char* method, const char* pattern,
+                std::function<http::Response(const http::Request&)> to);
+  void add_endpoint(const char* pattern, Endpoint endpoint);
+
+  std::optional<http::Response> admit(const http::Request& head);
+  http::Response preflight(const http::Request& head, const std::string& allowed) const;
+  http::Response fault(http::Fault fault, const http::Request& head);
+  void handle(const Exchange& exchange);
+  http::Response decorate(http::Response response, const http::Request& request) const;
+
+  Result<ServedModel*> find_model(const std::string& name);
+  static Result<json::Value> read_body(Call& call);
+  Result<std::shared_ptr<AnswerRun>> prepare(const Endpoint& endpoint, Call& call);
+  void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call);
+  void count_usage(Call& call, const ServedModel& model, const Usage& usage);
+  std::optional<ApiError> check_queue(const ServedModel& model) const;
+  void stream(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+              const std::shared_ptr<AnswerRun>& run);
+  void collect(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+               const std::shared_ptr<AnswerRun>& run);
+  void start(const std::shared_ptr<Call>& call, const std::shared_ptr<AnswerRun>& run,
+             AnswerRun::Listener listener);
+
+  http::Response metrics_text();
+  http::Response list_models(const http::Request& request) const;
+  void show_model(const std::shared_ptr<Call>& call);
+  void tokenize(const std::shared_ptr<Call>& call);
+  void detokenize(const std::shared_ptr<Call>& call);
+  void count_tokens(const std::shared_ptr<Call>& call);
+  void list_tags(const std::shared_ptr<Call>& call);
+  void show_tag(const std::shared_ptr<Call>& call);
+
+  ServiceOptions options_;
+  std::vector<std::unique_ptr<ServedModel>> models_;
+  std::unique_ptr<ApiKeys> keys_;
+  Metrics metrics_;
+  http::Router<Route> router_;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace gemma4::serve

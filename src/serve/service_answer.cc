@@ -1,0 +1,153 @@
+// How the service answers: a body to a run, a run to a stream or a body.
+#include <utility>
+
+#include "base/strings.h"
+#include "serve/fields.h"
+#include "serve/service_call.h"
+
+namespace gemma4::serve {
+
+namespace {
+
+constexpr int kMaxJsonDepth = 128;
+constexpr int kRetrySeconds = 1;  // when the queue is full
+
+AnswerHead head_of(const std::string& id, const AnswerRun& run) {
+  return {.id = id,
+          .model = run.model().name(),
+          .created = std::chrono::duration_cast<std::chrono::seconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count(),
+          .prompt_tokens = run.prompt_tokens()};
+}
+
+}  // namespace
+
+Result<json::Value> Service::read_body(Call& call) {
+  const std::string text = call.exchange->take_body();
+  auto body = json::parse(text, {.max_depth = kMaxJsonDepth});
+  if (!body.ok()) return Error{ErrorCode::kInvalidArgument, "the body " + body.error().message};
+  return body;
+}
+
+std::optional<ApiError> Service::check_queue(const ServedModel& model) const {
+  const TokenSource::Stats stats = model.source().stats();
+  if (stats.waiting < options_.max_waiting) return std::nullopt;
+  return ApiError{503,
+                  str_cat("the server is overloaded: ", stats.waiting,
+                          " requests wait for their turn; try again later"),
+                  "overloaded", kRetrySeconds};
+}
+
+Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {
+  G4_ASSIGN_OR_RETURN(const json::Value body, read_body(call));
+  G4_ASSIGN_OR_RETURN(ChatRequest request, endpoint.parse(body));
+  G4_ASSIGN_OR_RETURN(ServedModel* const model, find_model(request.model));
+  if (request.min_context && *request.min_context > model->context_tokens())
+    return Error{ErrorCode::kInvalidArgument,
+                 str_cat("options.num_ctx: this server has a context of ", model->context_tokens(),
+                         " tokens (--ctx), got ", *request.min_context)};
+  return AnswerRun::prepare(*model, std::move(request), metrics_);
+}
+
+void Service::answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call) {
+  if (draining_) return call->fail(ApiError{503, "the server is shutting down", "", kRetrySeconds});
+  if (models_.size() == 1)
+    if (const auto full = check_queue(*models_.front()))
+      return call->fail(*full);  // before any work is done for it
+  auto run = prepare(endpoint, *call);
+  if (!run.ok()) {
+    ApiError error = api_error(run.error());
+    if (error.status == 404) error.code = "model_not_found";
+    return call->fail(error);
+  }
+  if (const auto too_long = run.value()->too_long())
+    return call->fail(ApiError{400, too_long->message, "context_length_exceeded"});
+  if (const auto full = check_queue(run.value()->model())) return call->fail(*full);
+  if (run.value()->request().stream) {
+    stream(endpoint, call, run.value());
+  } else {
+    collect(endpoint, call, run.value());
+  }
+}
+
+void Service::count_usage(Call& call, const ServedModel& model, const Usage& usage) {
+  call.about(model.name(), usage);
+  if (keys_ != nullptr)
+    keys_->spend_tokens(key_of(call.exchange->request()),
+                        usage.prompt_tokens + usage.completion_tokens);
+}
+
+void Service::start(const std::shared_ptr<Call>& call, const std::shared_ptr<AnswerRun>& run,
+                    AnswerRun::Listener listener) {
+  const auto post = [exchange = call->exchange](std::function<void()> work) {
+    exchange->post(std::move(work));
+  };
+  const Status status = run->start(post, std::move(listener));
+  if (!status.ok()) return call->fail(status.error());
+  call->exchange->on_gone([call, run] {
+    call->gone();
+    run->cancel();
+  });
+}
+
+void Service::stream(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+                     const std::shared_ptr<AnswerRun>& run) {
+  const std::shared_ptr<StreamWriter> writer =
+      endpoint.stream(head_of(call->id, *run), run->request());
+  const ServedModel& model = run->model();
+  start(call, run,
+        {.begin =
+             [call, writer, type = endpoint.stream_type] {
+               call->begin_stream(
+                   {.body = writer->begin(),
+                    .content_type = type,
+                    .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}});
+             },
+         .event =
+             [call, writer](const AnswerEvent& event) {
+               std::string text = writer->write(event);
+               if (!text.empty()) call->exchange->write(std::move(text));
+             },
+         .end =
+             [this, call, writer, &model](const Usage& usage) {
+               count_usage(*call, model, usage);
+               call->exchange->write(writer->end(usage));
+               call->end_stream(200);
+             },
+         .fail =
+             [call, writer](const Error& error) {
+               log_line(LogLevel::kWarning, {{"event", "answer_failed"},
+                                             {"id", "req_" + call->id},
+                                             {"message", error.message}});
+               call->exchange->write(writer->fail(error));
+               call->end_stream(500);
+             }});
+}
+
+void Service::collect(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+                      const std::shared_ptr<AnswerRun>& run) {
+  const auto answers =
+      std::make_shared<std::vector<WholeAnswer>>(static_cast<size_t>(run->num_choices()));
+  const ServedModel& model = run->model();
+  start(call, run,
+        {.begin = [] {},
+         .event =
+             [answers](const AnswerEvent& event) {
+               (*answers)[static_cast<size_t>(event.choice)].add(event);
+             },
+         .end =
+             [this, call, answers, &model, whole = endpoint.whole, head = head_of(call->id, *run),
+              request = run->request()](const Usage& usage) {
+               count_usage(*call, model, usage);
+               call->reply(whole(head, request, std::move(*answers), usage));
+             },
+         .fail =
+             [call](const Error& error) {
+               ApiError failed = api_error(error);
+               if (failed.status < 500) failed.status = 500;  // the request was taken
+               call->fail(failed);
+             }});
+}
+
+}  // namespace gemma4::serve

@@ -1,0 +1,64 @@
+// Starts the server that the tests talk to: GEMMA4_PROGRAM, the demo model, a free port.
+import { spawn } from 'node:child_process';
+
+export async function startServer(options = []) {
+  const program = process.env.GEMMA4_PROGRAM;
+  if (!program) throw new Error('GEMMA4_PROGRAM must name the program');
+  const server = spawn(program, ['serve', '--port', '0', '--threads', '1', ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  server.stderr.on('data', (data) => { log += data; });
+  const url = await new Promise((resolve, reject) => {
+    let text = '';
+    server.stdout.on('data', (data) => {
+      text += data;
+      const found = /http:\/\/\S+/.exec(text);
+      if (found) resolve(found[0]);
+    });
+    server.on('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+  });
+  return {
+    url,
+    log: () => log,
+    // Its exit code once it has drained.
+    stop: () => new Promise((resolve) => {
+      server.removeAllListeners('exit');
+      server.on('exit', (code, signal) => resolve(code ?? signal));
+      server.kill('SIGTERM');
+    }),
+  };
+}
+
+export const weather = {
+  name: 'get_weather',
+  description: 'The weather in a city',
+  parameters: {
+    type: 'object',
+    properties: { city: { enum: ['Oslo', 'Rome'] } },
+    required: ['city'],
+    additionalProperties: false,
+  },
+};
+
+export const person = {
+  type: 'object',
+  properties: { name: { enum: ['Ann', 'Bob'] }, age: { type: 'integer', minimum: 1, maximum: 99 } },
+  required: ['name', 'age'],
+  additionalProperties: false,
+};
+
+// The number of requests that the server has in its batch or queue.
+export async function busy(url) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return [...text.matchAll(/^gemma4_num_requests_(?:running|waiting)\{[^}]*\} (\d+)/gm)]
+    .reduce((sum, found) => sum + Number(found[1]), 0);
+}
+
+export async function until(condition, what) {
+  for (let i = 0; i < 200; ++i) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${what} did not come true in 10 s`);
+}

@@ -30,7 +30,7 @@ test-clients:  ## the clients `openai`, `@anthropic-ai/sdk` and `ollama` against
 	@scripts/install_deps.sh build test vocabulary
 	@$(MAKE) --no-print-directory build/ci/build.ninja
 	@cmake --build --preset ci --target gemma4
-	@scripts/test_clients.sh
+	@scripts/test_clients.sh || [ $$? = 77 ]
 
 # Tests of the real vocabulary skip without it, and say so.
 vocabulary:

@@ -10,7 +10,7 @@ set -eu
 
 folder=${1:-$(cd "$(dirname "$0")/.." && pwd)/build/cache/arm64}
 packages='libhwy-dev libhwy1 libsimdjson-dev libsimdjson14 libgtest-dev libgmock-dev
-  libedit-dev libedit2 libbsd0 libmd0 libtinfo6'
+  libedit-dev libedit2 libbsd0 libmd0 libtinfo6 libkissfft-dev'
 
 [ -d "$folder/usr" ] && exit 0
 

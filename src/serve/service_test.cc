@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "base/strings.h"
 #include "serve/service_testing.h"
@@ -197,7 +198,7 @@ TEST_F(ServiceFaults, AClientThatLeavesCancelsItsAnswers) {
                              R"({"n":3,"messages":[{"role":"user","content":"x"}],"stream":true})");
   EXPECT_EQ(exchange->num_beginnings, 1);
   ASSERT_TRUE(exchange->gone);
-  exchange->gone();
+  std::exchange(exchange->gone, nullptr)();
   EXPECT_THAT(script->cancelled, testing::UnorderedElementsAre(1u, 2u, 3u));
   exchange->run();
   EXPECT_EQ(exchange->num_endings, 0);

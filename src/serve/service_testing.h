@@ -98,8 +98,8 @@ class FakeExchange final : public http::Exchange,
   const http::Request& request() const override { return request_; }
   std::string take_body() override { return std::move(request_.body); }
   void reply(http::Response from) override {
-    ++num_endings;
     response = std::move(from);
+    end_stream();
   }
   void begin_stream(http::Response from) override {
     ++num_beginnings;
@@ -110,8 +110,13 @@ class FakeExchange final : public http::Exchange,
     EXPECT_EQ(num_beginnings, 1);
     response.body += piece;
   }
-  void end_stream() override { ++num_endings; }
-  void on_gone(std::function<void()> to) override { gone = std::move(to); }
+  void end_stream() override {
+    ++num_endings;
+    gone = nullptr;  // as a connection does: it holds on to the exchange
+  }
+  void on_gone(std::function<void()> to) override {
+    if (num_endings == 0) gone = std::move(to);
+  }
   void post(std::function<void()> work) override { work_.push_back(std::move(work)); }
   // What was posted, until nothing is left.
   void run() {

@@ -204,7 +204,7 @@ std::string make_film(const FilmTracks& tracks) {
   std::vector<Track> pictures, sounds;
   for (const FilmPictures& track : tracks.pictures)
     pictures.push_back(add_pictures(muxer, track, tracks.fps));
-  for (const FilmSound& track : tracks.sounds) 
+  for (const FilmSound& track : tracks.sounds)
     sounds.push_back(add_sound(muxer, track, takes_pcm(tracks.format)));
   muxer.begin();
   for (size_t i = 0; i < pictures.size(); ++i)

@@ -8,6 +8,7 @@
 
 #include "io/mapped_file.h"
 #include "kernels/registry.h"
+#include "media/image.h"
 #include "media/image_processor.h"
 #include "model/model.h"
 #include "model/vision_tensors.h"
@@ -46,8 +47,13 @@ Encoded encode(const model::VisionTower& tower, const std::vector<int>& sources)
   return encoded;
 }
 
+constexpr char kNoDecoders[] = "this build has no decoders (GEMMA4_IMAGES=OFF)";
+
 class GoldenImage : public ::testing::TestWithParam<kernels::Table> {
  protected:
+  void SetUp() override {
+    if (!media::decodes_images()) GTEST_SKIP() << kNoDecoders;
+  }
   std::shared_ptr<kernels::Device> device_ = device_with(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(All, GoldenImage, ::testing::ValuesIn(tower_tables_under_test()),
@@ -98,6 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, GoldenImageFullSize,
                          ::testing::Values(FullSize{"e2b", 2e-3}, FullSize{"31b", 2.5e-2}));
 
 TEST_P(GoldenImageFullSize, TheTowerAgrees) {
+  if (!media::decodes_images()) GTEST_SKIP() << kNoDecoders;
   const std::string name = GetParam().name;
   const char* folder = std::getenv("GEMMA4_GOLDENS");
   if (folder == nullptr)

@@ -30,7 +30,8 @@ check_format() { clang-format-14 --dry-run -Werror "${sources[@]}"; }
 # A header must compile alone. Highway's *-inl.h are compiled once per instruction set, by their user.
 check_headers() {
   find src -name '*.h' ! -name '*-inl.h' -printf '%P\n' | sort | xargs -P "$jobs" -I{} \
-    sh -c 'echo "#include \"$1\"" | g++ -std=c++20 -Wall -Wextra -Werror -fsyntax-only -Isrc -x c++ - ||
+    sh -c 'echo "#include \"$1\"" | g++ -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -Werror -fsyntax-only -Isrc \
+             -x c++ - ||
            { echo "src/$1 does not compile alone" >&2; exit 1; }' sh {}
 }
 

@@ -58,8 +58,8 @@ void EngineThread::run(const std::shared_ptr<const model::Model>& model,
   auto engine = Engine::create(model, options);
   {
     const std::lock_guard lock(mutex_);
-    if (engine.ok()) engine_ = std::move(engine).value();
     started_ = engine.ok() ? Status() : Status(engine.error());
+    if (engine.ok()) engine_ = std::move(engine).value();
   }
   answered_.notify_all();
   if (engine_ == nullptr) return;

@@ -69,7 +69,7 @@ class Connection::Pending final : public Exchange, public std::enable_shared_fro
   }
   void write(std::string piece) override {
     with_connection([piece = std::move(piece)](Connection& connection) mutable {
-      connection.write(std::move(piece));
+      connection.write(piece);
     });
   }
   void end_stream() override {
@@ -335,7 +335,7 @@ void Connection::begin_stream(Response head) {
                            });
 }
 
-void Connection::write(std::string piece) {
+void Connection::write(const std::string& piece) {
   if (ending_ || closed_) return;
   if (unsent_.size() + piece.size() > host_.options.max_unsent_bytes) return gone();
   unsent_ += piece;

@@ -63,7 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void send(Response response);
   void begin_stream(Response head);
-  void write(std::string piece);
+  void write(const std::string& piece);
   void end_stream();
   void flush();
   void finish_exchange();

@@ -68,9 +68,8 @@ class Connection::Pending final : public Exchange, public std::enable_shared_fro
     });
   }
   void write(std::string piece) override {
-    with_connection([piece = std::move(piece)](Connection& connection) mutable {
-      connection.write(piece);
-    });
+    with_connection(
+        [piece = std::move(piece)](Connection& connection) { connection.write(piece); });
   }
   void end_stream() override {
     with_connection([](Connection& connection) { connection.end_stream(); });

@@ -190,7 +190,7 @@ std::unique_ptr<AnswerRun::Choice> AnswerRun::make_choice(const Prepared& prepar
   return choice;
 }
 
-Status AnswerRun::start(Post post, Listener listener) {
+Status AnswerRun::start(const Post& post, Listener listener) {
   listener_ = std::move(listener);
   usage_.prompt_tokens = prompt_tokens();
   for (int index = 0; index < num_choices(); ++index)

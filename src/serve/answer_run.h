@@ -50,7 +50,7 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
 
   // Submits all sequences, which may wait for the engine's step; any thread. The listener is called
   // through `post`, but not at all after an error.
-  Status start(Post post, Listener listener);
+  Status start(const Post& post, Listener listener);
   // Nobody waits for the answer any more. Called where `post` runs its work, after start().
   void cancel();
 

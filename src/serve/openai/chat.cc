@@ -246,8 +246,8 @@ Value message_of(const WholeAnswer& answer) {
   return message;
 }
 
-Value whole(const AnswerHead& head, const ChatRequest& request, std::vector<WholeAnswer> answers,
-            const Usage& usage) {
+Value whole(const AnswerHead& head, const ChatRequest& request,
+            const std::vector<WholeAnswer>& answers, const Usage& usage) {
   Value::Array choices;
   for (const WholeAnswer& answer : answers) {
     Value::Object choice{{"index", static_cast<int64_t>(choices.size())},

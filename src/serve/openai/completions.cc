@@ -145,8 +145,8 @@ class CompletionStream final : public StreamWriter {
   std::vector<int64_t> offsets_;  // of the next token's text, by choice
 };
 
-Value whole(const AnswerHead& head, const ChatRequest& request, std::vector<WholeAnswer> answers,
-            const Usage& usage) {
+Value whole(const AnswerHead& head, const ChatRequest& request,
+            const std::vector<WholeAnswer>& answers, const Usage& usage) {
   Value::Array choices;
   for (const WholeAnswer& answer : answers) {
     int64_t offset = 0;

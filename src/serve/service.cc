@@ -28,13 +28,15 @@ void Service::add(const char* method, const char* pattern,
 void Service::add_open(const char* method, const char* pattern,
                        std::function<http::Response(const http::Request&)> to) {
   router_.add(method, pattern,
-              {.name = pattern, .needs_key = false, .answer = [to](std::shared_ptr<Call> call) {
+              {.name = pattern,
+               .needs_key = false,
+               .answer = [to = std::move(to)](const std::shared_ptr<Call>& call) {
                  call->reply(to(call->exchange->request()));
                }});
 }
 
 void Service::add_endpoint(const char* pattern, Endpoint endpoint) {
-  add("POST", pattern, [this, endpoint = std::move(endpoint)](std::shared_ptr<Call> call) {
+  add("POST", pattern, [this, endpoint = std::move(endpoint)](const std::shared_ptr<Call>& call) {
     answer(endpoint, call);
   });
 }
@@ -54,23 +56,24 @@ void Service::add_routes() {
   });
   add_open("GET", "/metrics", [this](const http::Request&) { return metrics_text(); });
 
-  add("GET", "/v1/models",
-      [this](std::shared_ptr<Call> call) { call->reply(list_models(call->exchange->request())); });
-  add("GET", "/v1/models/{model}", [this](std::shared_ptr<Call> call) { show_model(call); });
+  add("GET", "/v1/models", [this](const std::shared_ptr<Call>& call) {
+    call->reply(list_models(call->exchange->request()));
+  });
+  add("GET", "/v1/models/{model}", [this](const std::shared_ptr<Call>& call) { show_model(call); });
   add_endpoint("/v1/chat/completions", openai::chat_endpoint());
   add_endpoint("/v1/completions", openai::completions_endpoint());
-  add("POST", "/tokenize", [this](std::shared_ptr<Call> call) { tokenize(call); });
-  add("POST", "/detokenize", [this](std::shared_ptr<Call> call) { detokenize(call); });
+  add("POST", "/tokenize", [this](const std::shared_ptr<Call>& call) { tokenize(call); });
+  add("POST", "/detokenize", [this](const std::shared_ptr<Call>& call) { detokenize(call); });
 
   add_endpoint("/v1/messages", anthropic::messages_endpoint());
   add("POST", "/v1/messages/count_tokens",
-      [this](std::shared_ptr<Call> call) { count_tokens(call); });
+      [this](const std::shared_ptr<Call>& call) { count_tokens(call); });
 
   add_endpoint("/api/chat", ollama::chat_endpoint());
   add_endpoint("/api/generate", ollama::generate_endpoint());
-  add("GET", "/api/tags", [this](std::shared_ptr<Call> call) { list_tags(call); });
-  add("POST", "/api/show", [this](std::shared_ptr<Call> call) { show_tag(call); });
-  add("GET", "/api/version", [this](std::shared_ptr<Call> call) {
+  add("GET", "/api/tags", [this](const std::shared_ptr<Call>& call) { list_tags(call); });
+  add("POST", "/api/show", [this](const std::shared_ptr<Call>& call) { show_tag(call); });
+  add("GET", "/api/version", [this](const std::shared_ptr<Call>& call) {
     call->reply(json::Value::Object{{"version", options_.version}});
   });
   // Ollama's clients ask whether somebody is there.
@@ -82,7 +85,7 @@ void Service::add_routes() {
 
 http::Handlers Service::handlers() {
   return {
-      .handle = [this](Exchange exchange) { handle(exchange); },
+      .handle = [this](const Exchange& exchange) { handle(exchange); },
       .admit = [this](const http::Request& head) { return admit(head); },
       .fault = [this](http::Fault what, const http::Request& head) { return fault(what, head); }};
 }

@@ -10,19 +10,12 @@
 
 #include "media/sound.h"
 #include "media/video.h"
+#include "tests/real_files.h"
 
 namespace gemma4::media {
 namespace {
 
 constexpr double kSeconds = 30;
-
-std::vector<std::string> files_under(const std::string& folder) {
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files.push_back(entry.path().string());
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 void expect_one_sentence(const Error& error, const std::string& path) {
   EXPECT_FALSE(error.message.empty()) << path;
@@ -63,8 +56,10 @@ void try_video(const std::string& path) {
 
 TEST(Clips, AreDecodedOrRefusedInOneSentence) {
   const char* folder = std::getenv("GEMMA4_CLIPS");
-  if (folder == nullptr) GTEST_SKIP() << "GEMMA4_CLIPS names no folder of sounds and films";
-  for (const std::string& path : files_under(folder)) {
+  if (folder == nullptr)
+    GTEST_SKIP()
+        << "GEMMA4_CLIPS names no folder of sounds and films; scripts/check_clips.sh fetches one";
+  for (const std::string& path : testing::files_under(folder)) {
     std::printf("%s\n", path.c_str());
     const auto start = std::chrono::steady_clock::now();
     try_sound(path);

@@ -10,19 +10,12 @@
 #include <map>
 
 #include "media/image_processor.h"
+#include "tests/real_files.h"
 
 namespace gemma4::media {
 namespace {
 
 constexpr double kSeconds = 30;
-
-std::vector<std::string> files_under(const std::string& folder) {
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files.push_back(entry.path().string());
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 bool try_picture(const std::string& path) {
   const auto image = read_image(path);
@@ -49,9 +42,11 @@ bool try_picture(const std::string& path) {
 
 TEST(Pictures, AreDecodedOrRefusedInOneSentence) {
   const char* folder = std::getenv("GEMMA4_PICTURES");
-  if (folder == nullptr) GTEST_SKIP() << "GEMMA4_PICTURES names no folder of pictures";
+  if (folder == nullptr)
+    GTEST_SKIP()
+        << "GEMMA4_PICTURES names no folder of pictures; scripts/check_pictures.sh fetches one";
   std::map<std::string, std::pair<int, int>> counts;  // by ending: taken, refused
-  for (const std::string& path : files_under(folder)) {
+  for (const std::string& path : testing::files_under(folder)) {
     std::printf("%s\n", path.c_str());
     const std::clock_t start = std::clock();  // of this process: others may keep the machine busy
     auto& [taken, refused] = counts[std::filesystem::path(path).extension().string()];

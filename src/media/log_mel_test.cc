@@ -79,6 +79,8 @@ TEST(LogMel, HasThePublishedValuesOfATone) {
   EXPECT_NEAR(at(f, 10, 127), -6.901654, 1e-4);
   EXPECT_EQ(std::max_element(f.begin() + 1280, f.begin() + 1408) - f.begin(), 1280 + 24);
   EXPECT_NEAR(mean(f), -5.01665, 1e-4);
+  EXPECT_NEAR(*std::max_element(f.begin(), f.begin() + 128), 2.837567, 2e-5);
+  EXPECT_EQ(std::max_element(f.begin(), f.begin() + 128) - f.begin(), 24);
 }
 
 TEST(LogMel, HasThePublishedValuesOfAnImpulse) {

@@ -3,8 +3,7 @@
 
 #include "model/audio_forward.h"
 
-#include <cmath>
-#include <numbers>
+#include "model/tower_constants.h"
 
 namespace gemma4::model {
 namespace {
@@ -46,12 +45,12 @@ void self_attention(const Pass& p, const AudioLayer& layer, View x) {
   const View q = clipped_linear(p.ctx, t, w.q_proj);
   const View k = clipped_linear(p.ctx, t, w.k_proj);
   const View v = clipped_linear(p.ctx, t, w.v_proj);
-  View a = ops::local_attention(
-      p.ctx, q, k, v,
-      {.relative = relative.reshaped({relative.shape[0], heads, head_dim}),
-       .q_scale = w.per_dim_scale,
-       .k_scale = static_cast<float>(std::log1p(std::numbers::e) / std::numbers::ln2),
-       .cap = p.config.attention_logit_cap});
+  View a =
+      ops::local_attention(p.ctx, q, k, v,
+                           {.relative = relative.reshaped({relative.shape[0], heads, head_dim}),
+                            .q_scale = w.per_dim_scale,
+                            .k_scale = key_scale(),
+                            .cap = p.config.attention_logit_cap});
   a = unbounded(p.ctx, a, w.post);
   a = held(p.ctx, a, w.post.output, a);
   ops::add_normed(p.ctx, x, a, layer.norm_post_attn, {.target = {.sum = x}});

@@ -1,29 +1,11 @@
 #include "model/audio_tower.h"
 
-#include <cmath>
-#include <numbers>
-
 #include "base/strings.h"
 #include "model/audio_tensors.h"
-#include "model/tower_change.h"
+#include "model/tower_constants.h"
 
 namespace gemma4::model {
 namespace {
-
-// Rows are distances; [sin(δ·τ_0) … sin(δ·τ_n), cos(δ·τ_0) …], τ from 1 down to 1/10000.
-std::vector<float> sinusoids(int64_t distances, int64_t width) {
-  const int64_t half = width / 2;
-  std::vector<float> out(static_cast<size_t>(distances * width));
-  const double step = std::log(10000.0) / static_cast<double>(std::max<int64_t>(half - 1, 1));
-  for (int64_t distance = 0; distance < distances; ++distance)
-    for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(distance) * std::exp(-static_cast<double>(i) * step);
-      const auto at = static_cast<size_t>(distance * width + i);
-      out[at] = static_cast<float>(std::sin(angle));
-      out[at + static_cast<size_t>(half)] = static_cast<float>(std::cos(angle));
-    }
-  return out;
-}
 
 // [rows, cols, inner] -> [rows, inner, cols]
 std::vector<float> swap_last_axes(const float* x, int64_t rows, int64_t cols, int64_t inner) {
@@ -93,7 +75,6 @@ void AudioTower::prepare_weights() {
     conv = keep(swap_last_axes(conv, outputs, channels, 9));
     channels = outputs;
   }
-  const double base = 1 / (std::sqrt(static_cast<double>(head_dim)) * std::numbers::ln2);
   for (AudioLayer& layer : weights_.layers) {
     for (AudioFeedForward* part : {&layer.feed_forward1, &layer.feed_forward2}) {
       const float*& weight = part->post_layer_norm.weight;
@@ -102,15 +83,13 @@ void AudioTower::prepare_weights() {
       weight = keep(std::move(scaled));
     }
     const float*& scale = layer.self_attn.per_dim_scale;
-    std::vector<float> factors(scale, scale + head_dim);
-    for (float& s : factors) s = static_cast<float>(base * softplus(s));
-    scale = keep(std::move(factors));
+    scale = keep(query_scales({scale, static_cast<size_t>(head_dim)}));
     const float*& kernel = layer.lconv1d.depthwise_conv1d;
     kernel = keep(swap_last_axes(kernel, 1, d, config_.conv_kernel_size));
   }
   const int64_t window = config_.attention_context_left - 1;
   constants_.positions =
-      View(const_cast<float*>(keep(sinusoids(window, d))), DType::kF32, {window, d});
+      View(const_cast<float*>(keep(distance_sinusoids(window, d))), DType::kF32, {window, d});
 }
 
 Status AudioTower::place_vectors(const std::vector<TensorEntry>& entries) {

@@ -24,6 +24,9 @@ TEST(FormulaWeights, HashIsFnv1a) {
 TEST(FormulaWeights, UnitValuesAreTheFormulas) {
   const uint64_t hash = fnv1a_64(kEmbedding);
   const auto unit = [&](uint64_t index) { return static_cast<double>(formula_unit(hash, index)); };
+  const double published[] = {-0.25653815, 0.99624455, 0.98421297};  // vision.md, section 19
+  for (uint64_t i = 0; i < 3; ++i)
+    EXPECT_NEAR(static_cast<double>(formula_unit(fnv1a_64("a"), i)), published[i], 6e-8) << i;
   EXPECT_EQ(unit(0), 86561 / 8388608.0 - 1);
   EXPECT_EQ(unit(1), 16641861 / 8388608.0 - 1);
   EXPECT_EQ(unit(402653183), 6953748 / 8388608.0 - 1);   // the last element of E2B's table

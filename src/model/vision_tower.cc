@@ -1,17 +1,16 @@
 #include "model/vision_tower.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/strings.h"
+#include "model/tower_constants.h"
 #include "model/vision_tensors.h"
 
 namespace gemma4::model {
 namespace {
 
-// Patches of a pass, unless one picture has more: beyond, longer passes are not faster per patch.
+// Beyond, longer passes are not faster per patch.
 constexpr int64_t kPassPatches = 2560;
-constexpr float kRopeTheta = 100;
 
 // Pixels as the tower reads them, of all pictures one after the other. `pool` may be null.
 std::vector<float> gather_pixels(std::span<const VisionInput> pictures, bool unified,
@@ -43,14 +42,8 @@ Result<VisionTower> VisionTower::create(const Config& config, const io::TensorSt
   tower.placed_ = PlacedWeights(tower.device_);
   tower.config_ = *config.vision;
   G4_RETURN_IF_ERROR(tower.bind(config, store));
-  // A reciprocal of a power, both rounded to float32, as the reference has it.
-  const int64_t quarter = tower.config_.head_dim / 4;
-  std::vector<float> frequencies;
-  for (int64_t j = 0; j < quarter; ++j) {
-    const float exponent = static_cast<float>(j) / static_cast<float>(quarter);
-    frequencies.push_back(1.0f / std::pow(kRopeTheta, exponent));
-  }
-  G4_ASSIGN_OR_RETURN(tower.inverse_frequencies_, tower.placed_.place(std::move(frequencies)));
+  G4_ASSIGN_OR_RETURN(tower.inverse_frequencies_,
+                      tower.placed_.place(axis_frequencies(tower.config_.head_dim)));
   G4_RETURN_IF_ERROR(tower.device_->finish());
   return tower;
 }
@@ -94,6 +87,8 @@ int64_t VisionTower::patch_side() const {
   return config_.unified ? config_.patch_size * config_.pooling_kernel_size : config_.patch_size;
 }
 
+int64_t VisionTower::pass_patches() const { return kPassPatches; }
+
 int64_t VisionTower::num_tokens(const PatchGrid& grid) const {
   const int64_t side = config_.unified ? 1 : config_.pooling_kernel_size;
   return grid.cols / side * (grid.rows / side);
@@ -121,7 +116,7 @@ Result<std::vector<SoftTokens>> VisionTower::encode(std::span<const VisionInput>
   while (!pictures.empty()) {
     size_t count = 1;
     int64_t patches = pictures[0].grid.size();
-    while (count < pictures.size() && patches + pictures[count].grid.size() <= kPassPatches)
+    while (count < pictures.size() && patches + pictures[count].grid.size() <= pass_patches())
       patches += pictures[count++].grid.size();
     G4_ASSIGN_OR_RETURN(std::vector<SoftTokens> part, encode_pass(pictures.first(count), probe));
     for (SoftTokens& tokens : part) soft.push_back(std::move(tokens));

@@ -37,12 +37,14 @@ class VisionTower {
   // Soft tokens of a picture; both sides of the grid must be multiples of what is pooled.
   int64_t num_tokens(const PatchGrid& grid) const;
   int64_t width() const { return weights_.embedding_projection.weight.rows; }  // of a soft token
+  // Patches of all pictures that share a pass; one picture may have more.
+  int64_t pass_patches() const;
   const VisionConfig& config() const { return config_; }
 
-  // [num_tokens, width()] for each picture; several share a pass, which does not change them. Not
-  // for two threads at a time, nor beside other work on the device. Errors: kInvalidArgument for a
-  // picture with more patches on a side than the model has positions, kResourceExhausted,
-  // kUnavailable when the device has failed.
+  // [num_tokens, width()] for each picture; several share a pass of up to pass_patches(), which
+  // does not change a bit of them. Not for two threads at a time, nor beside other work on the
+  // device. Errors: kInvalidArgument for a picture with more patches on a side than the model has
+  // positions, kResourceExhausted, kUnavailable when the device has failed.
   Result<std::vector<SoftTokens>> encode(std::span<const VisionInput> pictures,
                                          ops::Probe* probe = nullptr) const;
 

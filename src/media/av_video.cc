@@ -90,12 +90,14 @@ void blend_over_white(const uint8_t* rgba, int stride, Image& image) {
 // Frames as RGB pictures.
 class Painter {
  public:
+  explicit Painter(FrameAlpha alpha) : alpha_(alpha) {}
+
   Result<Image> paint(const AVFrame& frame) {
     const auto format = static_cast<AVPixelFormat>(frame.format);
     const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(format);
-    const bool has_alpha =
-        description != nullptr && (description->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
-    const AVPixelFormat target = has_alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
+    const bool blends = alpha_ == FrameAlpha::kOverWhite && description != nullptr &&
+                        (description->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
+    const AVPixelFormat target = blends ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24;
     scaler_.reset(sws_getCachedContext(
         scaler_.release(), frame.width, frame.height, format, frame.width, frame.height, target,
         SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, nullptr, nullptr,
@@ -118,7 +120,7 @@ class Painter {
     if (code < 0) return failed(av_reason(code));
     Image image{frame.width, frame.height, {}};
     image.rgb.resize(static_cast<size_t>(image.width * image.height * 3));
-    if (has_alpha)
+    if (blends)
       blend_over_white(out->data[0], out->linesize[0], image);
     else
       av_image_copy_plane(image.rgb.data(), frame.width * 3, out->data[0], out->linesize[0],
@@ -130,6 +132,7 @@ class Painter {
   static Error failed(const std::string& reason) {
     return {ErrorCode::kUnsupported, "a frame cannot be made a picture: " + reason};
   }
+  FrameAlpha alpha_;
   std::unique_ptr<SwsContext, FreeScaler> scaler_;
 };
 
@@ -188,7 +191,7 @@ Result<VideoSummary> decode_video(std::span<const std::byte> file, const VideoSa
   const int orientation = orientation_of(*stream);
 
   G4_RETURN_IF_ERROR(input->select(*stream));
-  Painter painter;
+  Painter painter(sampling.alpha);
   Image last_image;
   int64_t last = -1;  // the frame decoded last
   int64_t jumped = INT64_MIN;

@@ -20,11 +20,16 @@
 
 namespace gemma4::media {
 
+// What is seen of pixels that are not opaque: as much white as they let through, or their colour as
+// if they were (the encoder-free models, multimodal-prompt.md, section 9.1).
+enum class FrameAlpha { kOverWhite, kDropped };
+
 // Which frames are taken: `num_frames`, spread over the whole film, or `fps` of each second.
 struct VideoSampling {
   int64_t num_frames = 32;
   double fps = 0;           // 0: num_frames
   int64_t max_frames = 60;  // of either
+  FrameAlpha alpha = FrameAlpha::kOverWhite;
 };
 
 struct VideoLimits {
@@ -34,7 +39,7 @@ struct VideoLimits {
 };
 
 struct VideoFrame {
-  Image image;         // upright; what is transparent is white
+  Image image;         // upright
   int64_t index = 0;   // in the film, from 0
   double seconds = 0;  // index / frames per second
 };

@@ -150,6 +150,27 @@ TEST_F(Videos, DamagedAndLargeOnesGetOneSentence) {
   }
 }
 
+// A picture with alpha as a film of one frame: over white, or as the picture itself is read.
+TEST_F(Videos, TransparencyIsWhiteOrDropped) {
+  if (!decodes_images()) GTEST_SKIP() << "this build has no decoders (-DGEMMA4_IMAGES=ON)";
+  const std::string path = std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/image/formats/rgba8.png";
+  const auto frame = [&](FrameAlpha alpha) {
+    Image image;
+    const auto summary = read_video(path, {.alpha = alpha}, {}, [&](VideoFrame&& given) {
+      image = std::move(given.image);
+      return Status();
+    });
+    EXPECT_TRUE(summary.ok()) << summary.error().message;
+    return image.rgb;
+  };
+  const std::vector<uint8_t> dropped = frame(FrameAlpha::kDropped);
+  EXPECT_EQ(dropped, read_image(path).value().rgb);
+  const std::vector<uint8_t> white = frame(FrameAlpha::kOverWhite);
+  ASSERT_EQ(white.size(), dropped.size());
+  EXPECT_NE(white, dropped);
+  for (size_t i = 0; i < white.size(); ++i) EXPECT_GE(white[i], dropped[i]);
+}
+
 TEST_F(Videos, ASoundHasNoPictures) {
   const std::string path = std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/audio/sound0.wav";
   const auto result = read_video(path, {}, {}, [](VideoFrame&&) { return Status(); });

@@ -121,8 +121,8 @@ class Chat {
        const ConversationArguments& arguments)
       : conversation_(conversation),
         tool_loop_(tool_loop),
-        image_budget_(arguments.image_budget),
-        film_(arguments.film) {}
+        image_budget_(arguments.media.image_budget),
+        film_(arguments.media.film) {}
 
   // Until the user leaves, a signal ends the program, or nobody reads the answers any more.
   void run() {
@@ -326,8 +326,7 @@ Command add_chat(CLI::App& app) {
   add_model_argument(*command, conversation.model);
   add_projector_argument(*command, conversation.projector);
   add_system_argument(*command, conversation.system);
-  add_film_arguments(*command, conversation.film);
-  add_picture_arguments(*command, conversation.image_budget, conversation.image_limits);
+  add_media_arguments(*command, conversation.media);
   command->add_flag("--think", conversation.think, "Think before answering");
   add_answer_arguments(*command, conversation.answer);
   add_tool_loop_arguments(*command, arguments->tool_loop);

@@ -63,8 +63,8 @@ Result<std::unique_ptr<Conversation>> Conversation::create(ConversationArguments
   G4_ASSIGN_OR_RETURN(engine::SamplingParams sampling, sampling_params(arguments.sampling, model));
   G4_ASSIGN_OR_RETURN(engine::EngineOptions options,
                       engine_options(arguments.engine, *model.model));
-  make_room_for_pictures(options, *model.model, arguments.image_budget);
-  make_room_for_pictures(options, *model.model, arguments.film.frame_budget);
+  make_room_for_pictures(options, *model.model, arguments.media.image_budget);
+  make_room_for_pictures(options, *model.model, arguments.media.film.frame_budget);
   G4_ASSIGN_OR_RETURN(chat::Markers markers, answer::answer_markers(model));
   G4_ASSIGN_OR_RETURN(AnswerForm form, load_form(arguments.answer, model.tokenizer));
   sampling.suppress_tokens.insert(sampling.suppress_tokens.end(), form.suppressed().begin(),
@@ -91,7 +91,7 @@ Conversation::Conversation(LoadedModel model, std::unique_ptr<engine::Engine> en
       markers_(std::move(markers)),
       form_(std::move(form)),
       media_reader_(model_.model, model_.tokenizer, engine_->shared_device(),
-                    arguments.image_limits) {}
+                    arguments.media.limits) {}
 
 std::string_view finish_reason(const Answer& answer) {
   if (answer.finish == engine::FinishReason::kStop && !answer.message.tool_calls.empty())
@@ -188,7 +188,7 @@ Result<Answer> Conversation::respond(std::vector<chat::Message> messages,
       .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
       .tools = form_.tools()};
   AnswerReader reader(model_, markers_, Reading::kChat, std::move(reading), stop_strings_, sink);
-  G4_ASSIGN_OR_RETURN(Prompt encoded, answer::encode_prompt(model_, prompt, media));
+  G4_ASSIGN_OR_RETURN(Prompt encoded, answer::encode_prompt(model_, prompt, media, media_reader_));
   G4_ASSIGN_OR_RETURN(Answer answer,
                       generate(std::move(encoded), form_.constraint(start), reader, stop));
   for (chat::ToolCall& call : answer.message.tool_calls) call.id = str_cat("call_", ++num_calls_);

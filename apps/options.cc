@@ -127,46 +127,6 @@ void make_room_for_pictures(engine::EngineOptions& options, const model::Model& 
       std::max(options.chunk_tokens, budget > 0 ? budget : media::kImageBudgets.back());
 }
 
-void add_picture_arguments(CLI::App& command, int64_t& budget, media::ImageLimits& limits) {
-  const auto parse = [&budget](const std::string& text) {
-    const Result<int64_t> parsed = answer::image_budget(text);
-    if (!parsed.ok()) throw CLI::ValidationError("--image-tokens", parsed.error().message);
-    budget = parsed.value();
-  };
-  command
-      .add_option_function<std::string>(
-          "--image-tokens", parse,
-          "Soft tokens of a picture: 70, 140, 280, 560, 1120, or auto for those that do not reduce "
-          "it")
-      ->default_str("280");
-  command
-      .add_option("--max-image-pixels", limits.max_pixels,
-                  "Refuse larger pictures before they are decoded")
-      ->check(whole_number(1));
-}
-
-void add_film_arguments(CLI::App& command, answer::FilmOptions& film) {
-  const int64_t most = film.sampling.max_frames;
-  auto* frames =
-      command
-          .add_option("--video-frames", film.sampling.num_frames,
-                      "Frames of a film, spread over the whole; at most " + std::to_string(most))
-          ->capture_default_str()
-          ->check(whole_number(1, most));
-  command
-      .add_option("--video-fps", film.sampling.fps,
-                  "The same as frames of each second, at most " + std::to_string(most) + " in all")
-      ->check(number("above 0", [](double v) { return v > 0; }))
-      ->excludes(frames);
-  std::vector<std::string> budgets;
-  for (const int64_t budget : media::kImageBudgets) budgets.push_back(std::to_string(budget));
-  command
-      .add_option("--video-tokens", film.frame_budget,
-                  "Soft tokens of each frame: 70, 140, 280, 560 or 1120")
-      ->capture_default_str()
-      ->check(one_of(std::move(budgets)));
-}
-
 void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments) {
   command
       .add_option("--max-tokens", arguments.max_tokens,

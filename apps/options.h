@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "answer/media_reader.h"
 #include "apps/form_options.h"
+#include "apps/media_options.h"
 #include "apps/model_source.h"
 #include "base/result.h"
 #include "engine/engine.h"
-#include "media/image.h"
 
 namespace CLI {
 class App;
@@ -79,20 +78,13 @@ void add_sampling_arguments(CLI::App& command, SamplingArguments& arguments);
 Result<engine::SamplingParams> sampling_params(const SamplingArguments& arguments,
                                                const LoadedModel& model);
 
-// --image-tokens, --max-image-pixels
-void add_picture_arguments(CLI::App& command, int64_t& budget, media::ImageLimits& limits);
-void add_film_arguments(CLI::App& command,
-                        answer::FilmOptions& film);  // --video-frames, -fps, -tokens
-
 // Everything that a conversation is started with.
 struct ConversationArguments {
   std::string model;      // empty: the demo model
   std::string projector;  // empty: the one beside a GGUF model
   std::string system;     // empty: none
   bool think = false;
-  int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
-  answer::FilmOptions film;
-  media::ImageLimits image_limits;
+  MediaArguments media;
   AnswerArguments answer;
   EngineArguments engine;
   SamplingArguments sampling;

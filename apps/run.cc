@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -29,9 +30,7 @@ struct Arguments {
   std::string prompt;
   bool raw = false;
   bool json = false;
-  std::vector<std::string> images;
-  std::vector<std::string> sounds;
-  std::vector<std::string> films;
+  std::vector<GivenMedium> given;  // in the order of the command line
   bool boxes = false;
   std::string boxes_image;
   ToolLoopArguments tool_loop;
@@ -141,24 +140,39 @@ class Printer final : public CallSink {
   LeadingSpace leading_;
 };
 
+// Attaches one medium to the question and says what the user should know about it.
+Status attach(const Arguments& arguments, const GivenMedium& given, Conversation& conversation) {
+  const MediaArguments& media = arguments.conversation.media;
+  std::vector<PreparedMedia> attached;
+  switch (given.kind) {
+    case GivenMedium::Kind::kImage: {
+      G4_ASSIGN_OR_RETURN(PreparedMedia picture,
+                          conversation.attach_image(given.source, media.image_budget));
+      attached.push_back(std::move(picture));
+      break;
+    }
+    case GivenMedium::Kind::kAudio: {
+      G4_ASSIGN_OR_RETURN(PreparedMedia sound, conversation.attach_audio(given.source));
+      attached.push_back(std::move(sound));
+      break;
+    }
+    case GivenMedium::Kind::kVideo: {
+      G4_ASSIGN_OR_RETURN(attached, conversation.attach_video(given.source, media.film));
+      break;
+    }
+  }
+  for (const PreparedMedia& medium : attached) {
+    if (arguments.conversation.engine.verbose) std::fprintf(stderr, "%s\n", medium.summary.c_str());
+    if (!medium.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", medium.note.c_str());
+  }
+  return {};
+}
+
 Result<Answer> converse(const Arguments& arguments, const std::string& prompt,
                         Conversation& conversation, Printer& printer, const StopQuestion& stop) {
   const AnswerSink sink = arguments.json ? AnswerSink() : std::ref(printer);
-  for (const std::string& source : arguments.images) {
-    G4_ASSIGN_OR_RETURN(const PreparedMedia picture,
-                        conversation.attach_image(source, arguments.conversation.image_budget));
-    if (!picture.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", picture.note.c_str());
-  }
-  for (const std::string& source : arguments.films) {
-    G4_ASSIGN_OR_RETURN(const std::vector<PreparedMedia> film,
-                        conversation.attach_video(source, arguments.conversation.film));
-    for (const PreparedMedia& part : film)
-      if (!part.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", part.note.c_str());
-  }
-  for (const std::string& source : arguments.sounds) {
-    G4_ASSIGN_OR_RETURN(const PreparedMedia sound, conversation.attach_audio(source));
-    if (!sound.note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", sound.note.c_str());
-  }
+  for (const GivenMedium& given : arguments.given)
+    G4_RETURN_IF_ERROR(attach(arguments, given, conversation));
   if (arguments.raw) return conversation.complete(prompt, sink, stop);
   G4_ASSIGN_OR_RETURN(Answer answer, conversation.ask(prompt, sink, stop));
   return run_calls(conversation, std::move(answer), arguments.tool_loop, printer, sink, stop);
@@ -169,11 +183,14 @@ std::string content_of(const chat::Message& message) {
   return text != nullptr ? *text : "";
 }
 
+bool is_picture(const GivenMedium& given) { return given.kind == GivenMedium::Kind::kImage; }
+
 // What the answer says about places in the picture, in its pixels; and that picture with frames.
 Status report_boxes(const Arguments& arguments, const Answer& answer) {
-  const std::string& source = arguments.images.front();
-  G4_ASSIGN_OR_RETURN(media::Image image,
-                      answer::read_picture(source, arguments.conversation.image_limits));
+  const auto picture = std::ranges::find_if(arguments.given, is_picture);
+  G4_ASSIGN_OR_RETURN(
+      media::Image image,
+      answer::read_picture(picture->source, arguments.conversation.media.limits.image));
   G4_ASSIGN_OR_RETURN(const std::vector<Box> boxes,
                       parse_boxes(content_of(answer.message), {image.width, image.height}));
   if (arguments.boxes) std::printf("%s\n", json::dump(to_json(boxes)).c_str());
@@ -186,14 +203,11 @@ bool wants_boxes(const Arguments& arguments) {
   return arguments.boxes || !arguments.boxes_image.empty();
 }
 
-Status check_pictures(const Arguments& arguments) {
-  for (const auto& [option, sources] :
-       {std::pair("--image", &arguments.images), std::pair("--audio", &arguments.sounds),
-        std::pair("--video", &arguments.films)})
-    if (arguments.raw && !sources->empty())
-      return Error{ErrorCode::kInvalidArgument,
-                   str_cat(option, " needs the chat format; leave --raw out")};
-  if (wants_boxes(arguments) && arguments.images.size() != 1)
+Status check_media(const Arguments& arguments) {
+  if (arguments.raw && !arguments.given.empty())
+    return Error{ErrorCode::kInvalidArgument, str_cat(option_of(arguments.given.front().kind),
+                                                      " needs the chat format; leave --raw out")};
+  if (wants_boxes(arguments) && std::ranges::count_if(arguments.given, is_picture) != 1)
     return Error{ErrorCode::kInvalidArgument, "--boxes needs one picture, given with --image"};
   return {};
 }
@@ -203,7 +217,7 @@ Status run(const Arguments& arguments) {
   if (!arguments.raw && prompt.find_first_not_of(" \t\r\n") == prompt.npos)
     return Error{ErrorCode::kInvalidArgument, "the prompt is empty: it holds only white space"};
   G4_RETURN_IF_ERROR(check_tool_loop(arguments.tool_loop));
-  G4_RETURN_IF_ERROR(check_pictures(arguments));
+  G4_RETURN_IF_ERROR(check_media(arguments));
   G4_ASSIGN_OR_RETURN(const auto conversation, Conversation::create(arguments.conversation));
 
   const InterruptGuard interrupt;
@@ -244,19 +258,8 @@ Command add_run(CLI::App& app) {
   auto arguments = std::make_shared<Arguments>();
   add_model_argument(*command, arguments->conversation.model);
   add_projector_argument(*command, arguments->conversation.projector);
-  command->add_option("--image", arguments->images,
-                      "Picture (JPEG, PNG, WebP, GIF) before the prompt, a file or a data URL; "
-                      "several are allowed");
-  add_picture_arguments(*command, arguments->conversation.image_budget,
-                        arguments->conversation.image_limits);
-  command->add_option(
-      "--audio", arguments->sounds,
-      "Sound before the prompt, up to 30 s of any format of FFmpeg, a file or a data "
-      "URL; several are allowed");
-  command->add_option("--video", arguments->films,
-                      "Film before the prompt, its sound after it, a file or a data URL; several "
-                      "are allowed");
-  add_film_arguments(*command, arguments->conversation.film);
+  add_given_media(*command);
+  add_media_arguments(*command, arguments->conversation.media);
   command->add_flag("--boxes", arguments->boxes,
                     "Print the boxes that the answer names, in pixels of the picture, as JSON");
   command->add_option("--boxes-image", arguments->boxes_image,
@@ -277,7 +280,10 @@ Command add_run(CLI::App& app) {
   for (const char* of_chat : {"--system", "--think", "--think-tokens", "--effort", "--tools"})
     raw->excludes(of_chat);
   command->get_option("--think-tokens")->needs("--think");
-  return [arguments] { return exit_code(run(*arguments)); };
+  return [arguments, command] {
+    arguments->given = given_media(*command);
+    return exit_code(run(*arguments));
+  };
 }
 
 }  // namespace gemma4::apps

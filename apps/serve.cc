@@ -74,7 +74,7 @@ Command add_serve(CLI::App& app) {
                    "Answers that may wait for their turn; more are told to come back (503)")
       ->capture_default_str()
       ->check(whole_number(0, 1'000'000));
-  add_picture_arguments(*command, arguments->image_budget, arguments->image_limits);
+  add_media_arguments(*command, arguments->media);
   add_projector_argument(*command, arguments->projector);
   add_engine_arguments(*command, arguments->engine);
   return [arguments] { return exit_code(run_server(*arguments)); };

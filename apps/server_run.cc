@@ -81,8 +81,9 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
     G4_ASSIGN_OR_RETURN(parts.tower_device,
                         kernels::open_cpu_device({.num_threads = arguments.engine.threads}));
   }
-  parts.image_budget = arguments.image_budget;
-  parts.image_limits = arguments.image_limits;
+  parts.image_budget = arguments.media.image_budget;
+  parts.film = arguments.media.film;
+  parts.media_limits = arguments.media.limits;
   parts.name = name.empty() ? name_of_path(parts.loaded.path) : std::move(name);
   return serve::ServedModel::create(std::move(parts));
 }

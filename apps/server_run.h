@@ -23,8 +23,7 @@ struct ServerArguments {
   int64_t drain_seconds = 30;
   int64_t max_sequences = 8;
   int64_t max_waiting = 256;
-  int64_t image_budget = 280;
-  media::ImageLimits image_limits;
+  MediaArguments media;
   std::string projector;
   EngineArguments engine;
 };

@@ -23,7 +23,7 @@ class Media : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new TemporaryFolder();
-    for (const char* name : {"tiny-e", "tiny-31b"}) {
+    for (const char* name : {"tiny-e", "tiny-31b", "tiny-12b"}) {
       const Outcome outcome =
           run_program({"convert", kGoldens + "/" + name, *folder_ / (std::string(name) + ".gguf"),
                        "--synthetic-vocabulary"});
@@ -48,8 +48,10 @@ class Media : public ::testing::Test {
 
   static Outcome ask(const std::vector<std::string>& options, const char* model = "tiny-e") {
     return run_program(std::vector<std::string>{"run", path(std::string(model) + ".gguf"), "-p",
-                                                "Hello", "--max-tokens", "3", "--temp", "0",
-                                                "--json"} +
+                                                "Hello", "--temp", "0", "--json"} +
+                       (std::ranges::count(options, "--max-tokens") > 0
+                            ? std::vector<std::string>()
+                            : std::vector<std::string>{"--max-tokens", "3"}) +
                        options);
   }
   // What media add to the prompt
@@ -86,6 +88,15 @@ TEST_F(Media, ASoundThatIsCutOrNoneIsSaid) {
   const Outcome cut = ask({"--audio", path("long.wav")});
   EXPECT_EQ(cut.exit_code, 0) << ::testing::PrintToString(cut);
   EXPECT_EQ(cut.err, "gemma4: note: " + path("long.wav") + ": the model hears its first 30.0 s\n");
+  const Outcome half = ask({"--audio", path("sound.wav"), "--audio-seconds", "0.5"});
+  EXPECT_EQ(half.err, "gemma4: note: " + path("sound.wav") +
+                          ": the model hears its first 0.5 s; --audio-seconds takes more\n");
+  EXPECT_EQ(added_tokens({"--audio", path("sound.wav"), "--audio-seconds", "0.5"}), 13 + 2);
+  // The encoder is never given more than 30 s; without one there is more to be heard.
+  const std::vector<std::string> all = {"--audio", path("long.wav"), "--audio-seconds", "40"};
+  EXPECT_EQ(added_tokens(all), 750 + 2);
+  EXPECT_EQ(added_tokens({"--audio", path("long.wav")}, "tiny-12b"), 750 + 2);
+  EXPECT_EQ(added_tokens(all, "tiny-12b"), 775 + 2);
   expect_failed(ask({"--audio", path("click.wav")}),
                 path("click.wav") + ": a sound of 160 samples at 16 kHz is too short");
   expect_failed(ask({"--audio", path("empty.wav")}), path("empty.wav"));
@@ -124,7 +135,9 @@ TEST_F(Media, WhatIsLeftOutOfAFilmIsSaid) {
   EXPECT_EQ(note("silent-film.mp4", "tiny-31b"), "");
   const Outcome many =
       ask({"--video", path("minutes.mkv"), "--video-fps", "1", "--ctx", "4096"}, "tiny-31b");
-  EXPECT_THAT(many.err, HasSubstr("of the 70 frames that were asked for the model sees 60"))
+  EXPECT_THAT(many.err,
+              HasSubstr("of the 70 frames that were asked for the model sees 60, spread over the "
+                        "whole; --video-max-frames takes more"))
       << ::testing::PrintToString(many);
 }
 
@@ -135,10 +148,61 @@ TEST_F(Media, AModelThatDoesNotHearSaysSo) {
 TEST_F(Media, ImpossibleOptionsAreBadUsage) {
   const std::string film = path("film.mkv");
   expect_bad_usage(ask({"--video", film, "--video-frames", "0"}), "--video-frames");
-  expect_bad_usage(ask({"--video", film, "--video-frames", "61"}), "--video-frames");
+  expect_bad_usage(ask({"--video", film, "--video-max-frames", "0"}), "--video-max-frames");
+  expect_bad_usage(ask({"--audio", film, "--audio-seconds", "0"}), "--audio-seconds");
+  expect_bad_usage(ask({"--audio", film, "--max-media-mb", "0"}), "--max-media-mb");
+  expect_bad_usage(ask({"--audio", film, "--max-decode-seconds", "0"}), "--max-decode-seconds");
   expect_bad_usage(ask({"--video", film, "--video-fps", "0"}), "--video-fps");
   expect_bad_usage(ask({"--video", film, "--video-tokens", "71"}), "--video-tokens");
   expect_bad_usage(ask({"--video", film, "--video-fps", "1", "--video-frames", "2"}), "--video");
+}
+
+TEST_F(Media, LimitsOfFilesAreSaid) {
+  write_whole(path("large.wav"), std::string(1'100'000, 'x'));
+  for (const char* option : {"--image", "--audio", "--video"})
+    EXPECT_THAT(ask({option, path("large.wav"), "--max-media-mb", "1"}).err,
+                AllOf(HasSubstr("large.wav: "), HasSubstr("1.05 MB")));
+  expect_failed(ask({"--video", path("film.mkv"), "--max-decode-seconds", "1e-9"}),
+                "film.mkv: decoding it takes longer than 1e-09 seconds");
+  const Outcome few = ask({"--video", path("silent-film.mp4"), "--video-max-frames", "2"});
+  EXPECT_THAT(few.err, HasSubstr("of the 20 frames that were asked for the model sees 2, spread"));
+}
+
+// What the library makes of media that are attached in this order
+std::string answer_to(const std::string& model, const std::vector<apps::GivenMedium>& media) {
+  using Kind = apps::GivenMedium::Kind;
+  apps::ConversationArguments arguments;
+  arguments.model = model;
+  arguments.engine.context = 2048;
+  arguments.sampling.max_tokens = 12;
+  arguments.sampling.temperature = 0.0f;
+  const auto conversation = apps::Conversation::create(arguments).value();
+  for (const auto& [kind, source] : media)
+    EXPECT_TRUE(kind == Kind::kImage ? conversation->attach_image(source, 70).ok()
+                                     : conversation->attach_audio(source).ok());
+  return std::get<std::string>(
+      conversation->ask("Hello", nullptr, nullptr).value().message.content);
+}
+
+TEST_F(Media, TheOrderOfTheCommandLineIsThePrompts) {
+  using Kind = apps::GivenMedium::Kind;
+  const auto run = [&](const std::vector<std::string>& options) {
+    const Outcome outcome =
+        ask(std::vector<std::string>{"--max-tokens", "12", "--image-tokens", "70"} + options);
+    EXPECT_EQ(outcome.exit_code, 0) << ::testing::PrintToString(outcome);
+    return parse_json(outcome.out)["content"].get<std::string>();
+  };
+  const std::string other = kGoldens + "/image/source0.png", sound = path("sound.wav");
+  const std::string first = run({"--image", picture(), "--audio", sound, "--image", other});
+  const std::string second = run({"--audio", sound, "--image", other, "--image", picture()});
+  EXPECT_NE(first, second);
+  const std::string model = path("tiny-e.gguf");
+  EXPECT_EQ(
+      first,
+      answer_to(model, {{Kind::kImage, picture()}, {Kind::kAudio, sound}, {Kind::kImage, other}}));
+  EXPECT_EQ(
+      second,
+      answer_to(model, {{Kind::kAudio, sound}, {Kind::kImage, other}, {Kind::kImage, picture()}}));
 }
 
 TEST_F(Media, AllKindsGoTogether) {

@@ -9,6 +9,25 @@
 #include "media/data_url.h"
 
 namespace gemma4::answer {
+namespace {
+
+engine::EncodingCache::Key key_of(const media::ProcessedImage& picture) {
+  return {.kind = model::MediaKind::kImage,
+          .hash = picture.hash,
+          .budget = picture.budget,
+          .width = picture.image.width,
+          .content = picture.image.rgb};
+}
+
+bool equal(const media::ProcessedImage& a, const media::ProcessedImage& b) {
+  return a.hash == b.hash && a.size() == b.size() && a.image.rgb == b.image.rgb;
+}
+
+model::PatchGrid grid_of(const media::ProcessedImage& picture, int64_t side) {
+  return {picture.image.width / side, picture.image.height / side};
+}
+
+}  // namespace
 
 Result<int64_t> image_budget(const std::string& option) {
   if (option == "auto") return int64_t{0};
@@ -67,44 +86,87 @@ Result<const model::VisionTower*> MediaReader::vision_tower() { return load_towe
 
 Result<const model::AudioTower*> MediaReader::audio_tower() { return load_tower(audio_tower_); }
 
-Result<std::vector<MediaReader::Tokens>> MediaReader::encode(
-    std::span<const media::ProcessedImage> images) {
-  const auto key_of = [](const media::ProcessedImage& image) {
-    return engine::EncodingCache::Key{.kind = model::MediaKind::kImage,
-                                      .hash = image.hash,
-                                      .budget = image.budget,
-                                      .width = image.image.width,
-                                      .content = image.image.rgb};
-  };
-  std::vector<Tokens> tokens;
-  std::vector<size_t> missing;
-  for (size_t i = 0; i < images.size(); ++i) {
-    tokens.push_back(cache_.find(key_of(images[i])));
-    if (tokens.back() == nullptr) missing.push_back(i);
-  }
-  if (missing.empty()) return tokens;
-  G4_ASSIGN_OR_RETURN(const model::VisionTower* const tower, vision_tower());
-  const int64_t side = tower->patch_side();
+Result<std::vector<MediaReader::Tokens>> MediaReader::encode_pass(const model::VisionTower& tower,
+                                                                  const Pictures& pictures) {
+  const int64_t side = tower.patch_side();
   std::vector<std::vector<float>> pixels;
   std::vector<model::VisionInput> inputs;
-  for (const size_t i : missing) {
-    const media::Image& image = images[i].image;
-    pixels.push_back(media::cut_patches(image, side));
-    inputs.push_back({pixels.back(), {image.width / side, image.height / side}});
+  for (const media::ProcessedImage* picture : pictures) {
+    pixels.push_back(media::cut_patches(picture->image, side));
+    inputs.push_back({pixels.back(), grid_of(*picture, side)});
   }
-  G4_ASSIGN_OR_RETURN(std::vector<model::SoftTokens> soft, tower->encode(inputs));
-  num_encoded_ += static_cast<int64_t>(missing.size());
-  for (size_t i = 0; i < missing.size(); ++i) {
-    Tokens& made = tokens[missing[i]];
-    made = std::make_shared<const model::SoftTokens>(std::move(soft[i]));
-    cache_.insert(key_of(images[missing[i]]), made);
+  G4_ASSIGN_OR_RETURN(std::vector<model::SoftTokens> soft, tower.encode(inputs));
+  ++num_passes_;
+  num_encoded_ += static_cast<int64_t>(soft.size());
+  std::vector<Tokens> tokens;
+  for (size_t i = 0; i < soft.size(); ++i) {
+    tokens.push_back(std::make_shared<const model::SoftTokens>(std::move(soft[i])));
+    cache_.insert(key_of(*pictures[i]), tokens.back());
   }
   return tokens;
 }
 
+Result<std::vector<MediaReader::Tokens>> MediaReader::encode_pictures(const Pictures& pictures) {
+  std::vector<Tokens> tokens;
+  std::vector<size_t> missing;
+  std::vector<std::pair<size_t, size_t>> repeated;  // the place of one, and of its like before it
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    tokens.push_back(cache_.find(key_of(*pictures[i])));
+    if (tokens.back() != nullptr) continue;
+    const auto like =
+        std::ranges::find_if(missing, [&](size_t j) { return equal(*pictures[i], *pictures[j]); });
+    if (like == missing.end())
+      missing.push_back(i);
+    else
+      repeated.emplace_back(i, *like);
+  }
+  if (missing.empty()) return tokens;
+  G4_ASSIGN_OR_RETURN(const model::VisionTower* const tower, vision_tower());
+  for (size_t next = 0; next < missing.size();) {
+    const size_t begin = next;
+    Pictures pass;
+    int64_t room = tower->pass_patches();
+    for (; next < missing.size(); ++next) {
+      const media::ProcessedImage* picture = pictures[missing[next]];
+      room -= grid_of(*picture, tower->patch_side()).size();
+      if (room < 0 && !pass.empty()) break;
+      pass.push_back(picture);
+    }
+    G4_ASSIGN_OR_RETURN(std::vector<Tokens> made, encode_pass(*tower, pass));
+    for (size_t i = 0; i < made.size(); ++i) tokens[missing[begin + i]] = std::move(made[i]);
+  }
+  for (const auto& [place, like] : repeated) tokens[place] = tokens[like];
+  return tokens;
+}
+
+Result<std::vector<model::MediaItem>> MediaReader::encode(std::span<const PreparedMedia> media) {
+  Pictures pictures;
+  std::vector<MediaContent*> owners;  // of each picture
+  for (const PreparedMedia& prepared : media) {
+    if (!prepared.content->items.empty()) continue;
+    for (const media::ProcessedImage& picture : prepared.content->pictures) {
+      pictures.push_back(&picture);
+      owners.push_back(prepared.content.get());
+    }
+  }
+  G4_ASSIGN_OR_RETURN(std::vector<Tokens> tokens, encode_pictures(pictures));
+  for (size_t i = 0; i < tokens.size(); ++i)
+    owners[i]->items.push_back({owners[i]->kind, std::move(tokens[i])});
+  std::vector<model::MediaItem> items;
+  for (const PreparedMedia& prepared : media) {
+    MediaContent& content = *prepared.content;
+    if (content.items.empty()) {
+      G4_ASSIGN_OR_RETURN(Tokens sound, encode_sound(content.sound));
+      content.items.push_back({content.kind, std::move(sound)});
+    }
+    items.insert(items.end(), content.items.begin(), content.items.end());
+  }
+  return items;
+}
+
 Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budget) {
   G4_RETURN_IF_ERROR(check_sees());
-  G4_ASSIGN_OR_RETURN(const media::Image image, read_picture(source, limits_));
+  G4_ASSIGN_OR_RETURN(const media::Image image, read_picture(source, limits_.image));
   const media::ImageSize size{image.width, image.height};
   G4_ASSIGN_OR_RETURN(const auto device, cpu());
   G4_ASSIGN_OR_RETURN(
@@ -124,11 +186,8 @@ Result<PreparedMedia> MediaReader::image(const std::string& source, int64_t budg
         name, ": the model sees its ", size.width, "x", size.height, " pixels reduced to ", seen,
         processed.budget < media::kImageBudgets.back() ? "; --image-tokens up to 1120 shows more"
                                                        : "");
-  prepared.encode = [this, kept = std::make_shared<const media::ProcessedImage>(
-                               std::move(processed))]() -> Result<std::vector<model::MediaItem>> {
-    G4_ASSIGN_OR_RETURN(std::vector<Tokens> tokens, encode({kept.get(), 1}));
-    return std::vector<model::MediaItem>{{model::MediaKind::kImage, std::move(tokens[0])}};
-  };
+  prepared.content = std::make_shared<MediaContent>();
+  prepared.content->pictures.push_back(std::move(processed));
   return prepared;
 }
 

@@ -12,8 +12,9 @@
 namespace gemma4::answer {
 namespace {
 
+// What an audio encoder is given at most; without one there is no such limit.
+constexpr int64_t kMostSamples = media::kClipSamples;
 constexpr double kSecondsMeantFor = 60;  // of a film
-constexpr size_t kFramesAtOnce = 8;      // through the tower: their pixels are floats then
 
 std::string seconds_text(double seconds) {
   char text[32];
@@ -36,7 +37,7 @@ std::string notes_on(const std::string& name, const media::VideoSummary& film, s
     add_note(name,
              str_cat("of the ", static_cast<int64_t>(num_frames) + film.frames_left_out,
                      " frames that were asked for the model sees ", num_frames,
-                     ", spread over the whole"),
+                     ", spread over the whole; --video-max-frames takes more"),
              note);
   if (film.is_damaged) add_note(name, "parts are damaged, frames before them stand for them", note);
   return note;
@@ -57,20 +58,20 @@ Status MediaReader::check_hears() const {
   return {};
 }
 
-Result<MediaReader::Tokens> MediaReader::encode(std::span<const float> sound,
-                                                const model::AudioTower& tower) {
+Result<MediaReader::Tokens> MediaReader::encode_sound(std::span<const float> sound) {
+  G4_ASSIGN_OR_RETURN(const model::AudioTower* const tower, audio_tower());
   const auto bytes = std::as_bytes(sound);
   const engine::EncodingCache::Key key{
       .kind = model::MediaKind::kAudio,
       .hash = content_hash(bytes),
-      .width = tower.input_width(),
+      .width = tower->input_width(),
       .content = {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}};
   Tokens tokens = cache_.find(key);
   if (tokens != nullptr) return tokens;
-  G4_ASSIGN_OR_RETURN(std::vector<float> soft, tower.encode(sound));
+  G4_ASSIGN_OR_RETURN(std::vector<float> soft, tower->encode(sound));
   ++num_encoded_;
   tokens =
-      std::make_shared<const model::SoftTokens>(model::SoftTokens{tower.width(), std::move(soft)});
+      std::make_shared<const model::SoftTokens>(model::SoftTokens{tower->width(), std::move(soft)});
   cache_.insert(key, tokens);
   return tokens;
 }
@@ -79,9 +80,11 @@ Result<PreparedMedia> MediaReader::sound(const std::string& source) {
   G4_RETURN_IF_ERROR(check_hears());
   const bool is_url = media::is_data_url(source);
   const std::string name = is_url ? "sound" : source;
-  G4_ASSIGN_OR_RETURN(const media::Sound sound,
-                      is_url ? media::sound_from_data_url(source) : media::read_sound(source));
   G4_ASSIGN_OR_RETURN(const model::AudioTower* const tower, audio_tower());
+  media::SoundLimits limits = limits_.sound;
+  if (!tower->reads_samples()) limits.max_samples = std::min(limits.max_samples, kMostSamples);
+  G4_ASSIGN_OR_RETURN(const media::Sound sound, is_url ? media::sound_from_data_url(source, limits)
+                                                       : media::read_sound(source, limits));
   auto input = audio_input(*tower, sound.samples);
   if (!input.ok()) return input.error().with_context(name);
   const int64_t soft_tokens =
@@ -93,17 +96,15 @@ Result<PreparedMedia> MediaReader::sound(const std::string& source) {
       .text = {chat::ContentPart::Type::kAudio, chat::audio_text(soft_tokens)},
       .summary = str_cat(name, ": ", seconds_text(seconds), ", ", soft_tokens, " soft tokens")};
   if (sound.was_cut)
-    add_note(name, str_cat("the model hears its first ", seconds_text(seconds)), prepared.note);
+    add_note(name,
+             str_cat("the model hears its first ", seconds_text(seconds),
+                     tower->reads_samples() || limits.max_samples < kMostSamples
+                         ? "; --audio-seconds takes more"
+                         : ""),
+             prepared.note);
   if (sound.is_damaged) add_note(name, "parts are damaged and left out", prepared.note);
-  // Once asked for, the tokens stay with the sound: what the cache forgets is not computed again.
-  prepared.encode = [this, tower, tokens = std::make_shared<Tokens>(),
-                     kept = std::make_shared<const std::vector<float>>(
-                         std::move(input).value())]() -> Result<std::vector<model::MediaItem>> {
-    if (*tokens == nullptr) {
-      G4_ASSIGN_OR_RETURN(*tokens, encode(*kept, *tower));
-    }
-    return std::vector<model::MediaItem>{{model::MediaKind::kAudio, *tokens}};
-  };
+  prepared.content = std::make_shared<MediaContent>(
+      MediaContent{.kind = model::MediaKind::kAudio, .sound = std::move(input).value()});
   return prepared;
 }
 
@@ -113,9 +114,13 @@ Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
   const bool is_url = media::is_data_url(source);
   const std::string name = is_url ? "film" : source;
   G4_ASSIGN_OR_RETURN(const auto device, cpu());
-  const auto frames = std::make_shared<std::vector<media::ProcessedImage>>();
+  const auto content =
+      std::make_shared<MediaContent>(MediaContent{.kind = model::MediaKind::kVideo});
+  std::vector<media::ProcessedImage>& frames = content->pictures;
   std::string text;
   int64_t soft_tokens = 0;
+  media::VideoSampling sampling = options.sampling;
+  if (model_->config().vision->unified) sampling.alpha = media::FrameAlpha::kDropped;
   const auto take = [&](media::VideoFrame&& frame) -> Status {
     G4_ASSIGN_OR_RETURN(media::ProcessedImage image,
                         media::process_image(frame.image, {.budget = options.frame_budget,
@@ -124,32 +129,22 @@ Result<std::vector<PreparedMedia>> MediaReader::film(const std::string& source,
     soft_tokens += count;
     if (!text.empty()) text += ' ';
     text += chat::frame_text(media::time_stamp(frame.seconds), count);
-    frames->push_back(std::move(image));
+    frames.push_back(std::move(image));
     return {};
   };
   G4_ASSIGN_OR_RETURN(const media::VideoSummary summary,
-                      is_url ? media::video_from_data_url(source, options.sampling, {}, take)
-                             : media::read_video(source, options.sampling, {}, take));
-  const media::ImageSize own = frames->front().source, seen = frames->front().size();
+                      is_url ? media::video_from_data_url(source, sampling, limits_.video, take)
+                             : media::read_video(source, sampling, limits_.video, take));
+  const media::ImageSize own = frames.front().source, seen = frames.front().size();
   std::vector<PreparedMedia> film = {
       {.part = {.type = chat::ContentPart::Type::kVideo, .source = source},
        .text = {chat::ContentPart::Type::kVideo, std::move(text)},
-       .summary = str_cat(name, ": ", frames->size(), " of ", summary.total_frames, " frames of ",
+       .summary = str_cat(name, ": ", frames.size(), " of ", summary.total_frames, " frames of ",
                           seconds_text(summary.seconds()), ", ", own.width, "x", own.height,
                           " pixels seen at ", seen.width, "x", seen.height, ", ", soft_tokens,
                           " soft tokens"),
-       .note = notes_on(name, summary, frames->size())}};
-  // As with sounds, tokens stay with the film.
-  film[0].encode = [this, frames, items = std::make_shared<std::vector<model::MediaItem>>()]()
-      -> Result<std::vector<model::MediaItem>> {
-    while (items->size() < frames->size()) {
-      const auto rest = std::span<const media::ProcessedImage>(*frames).subspan(items->size());
-      G4_ASSIGN_OR_RETURN(std::vector<Tokens> tokens,
-                          encode(rest.first(std::min(rest.size(), kFramesAtOnce))));
-      for (Tokens& frame : tokens) items->push_back({model::MediaKind::kVideo, std::move(frame)});
-    }
-    return *items;
-  };
+       .note = notes_on(name, summary, frames.size()),
+       .content = content}};
   if (summary.has_sound) add_sound_track(source, film);
   return film;
 }

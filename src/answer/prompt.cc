@@ -13,14 +13,10 @@ chat::RenderOptions render_options(const LoadedModel& model, bool thinking) {
 }
 
 Result<Prompt> encode_prompt(const LoadedModel& model, std::vector<chat::PromptPart> parts,
-                             const std::vector<PreparedMedia>& media) {
+                             const std::vector<PreparedMedia>& media, MediaReader& reader) {
   std::vector<chat::MediaText> texts;
-  std::vector<model::MediaItem> items;
-  for (const PreparedMedia& prepared : media) {
-    texts.push_back(prepared.text);
-    G4_ASSIGN_OR_RETURN(const std::vector<model::MediaItem> encoded, prepared.encode());
-    items.insert(items.end(), encoded.begin(), encoded.end());
-  }
+  for (const PreparedMedia& prepared : media) texts.push_back(prepared.text);
+  G4_ASSIGN_OR_RETURN(const std::vector<model::MediaItem> items, reader.encode(media));
   G4_ASSIGN_OR_RETURN(parts, chat::expand_media(std::move(parts), texts));
   Prompt prompt{.ids = chat::encode(*model.tokenizer, parts)};
   if (!items.empty()) {

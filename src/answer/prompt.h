@@ -24,9 +24,10 @@ struct Prompt {
 chat::RenderOptions render_options(const LoadedModel& model, bool thinking);
 
 // The ids of `parts`, with the soft tokens of `media`, which are all media of the messages, in
-// order. Errors: those of encoding media; kInvalidArgument where their numbers differ.
+// order, encoded by `reader`. Errors: those of encoding media; kInvalidArgument where their numbers
+// differ.
 Result<Prompt> encode_prompt(const LoadedModel& model, std::vector<chat::PromptPart> parts,
-                             const std::vector<PreparedMedia>& media);
+                             const std::vector<PreparedMedia>& media, MediaReader& reader);
 
 // Raw text, without the chat format; begins with <bos> exactly once.
 std::vector<int32_t> encode_text(const LoadedModel& model, const std::string& text);

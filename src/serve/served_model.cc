@@ -24,7 +24,7 @@ ServedModel::ServedModel(ModelParts parts, chat::Markers markers)
       markers_(std::move(markers)),
       forms_(parts_.loaded.tokenizer),
       media_(parts_.loaded.model, parts_.loaded.tokenizer, parts_.tower_device,
-             parts_.image_limits),
+             parts_.media_limits),
       created_(std::chrono::duration_cast<std::chrono::seconds>(
                    std::chrono::system_clock::now().time_since_epoch())
                    .count()) {}
@@ -51,7 +51,7 @@ Status ServedModel::read_message(chat::Message& message, const std::string& path
                            quote(part.source))};
     Result<std::vector<answer::PreparedMedia>> read = std::vector<answer::PreparedMedia>();
     if (part.type == Type::kVideo) {
-      read = media_.film(part.source, {});
+      read = media_.film(part.source, parts_.film);
     } else {
       auto one = part.type == Type::kImage
                      ? media_.image(part.source, part.soft_tokens.value_or(parts_.image_budget))
@@ -82,9 +82,9 @@ Result<std::vector<answer::PreparedMedia>> ServedModel::read_media(
 
 Result<answer::Prompt> ServedModel::encode(std::vector<chat::PromptPart> parts,
                                            const std::vector<answer::PreparedMedia>& media) {
-  if (media.empty()) return answer::encode_prompt(loaded(), std::move(parts), media);
-  const std::lock_guard lock(media_mutex_);
-  return answer::encode_prompt(loaded(), std::move(parts), media);
+  std::unique_lock lock(media_mutex_, std::defer_lock);
+  if (!media.empty()) lock.lock();
+  return answer::encode_prompt(loaded(), std::move(parts), media, media_);
 }
 
 }  // namespace gemma4::serve

@@ -25,7 +25,8 @@ struct ModelParts {
   std::shared_ptr<kernels::Device> tower_device;
   int64_t context_tokens = 0;
   int64_t image_budget = 280;  // soft tokens of a picture; 0: what fits it
-  media::ImageLimits image_limits;
+  answer::FilmOptions film;
+  answer::MediaLimits media_limits;
 };
 
 class ServedModel {

@@ -119,6 +119,7 @@ Result<DecodedImage> decode_gif(std::span<const std::byte> file, const ImageLimi
   // What the frame leaves free has its transparent colour, else the first one, as in the reference.
   const Palette palette = palette_of(gif.get());
   const auto& background = palette[static_cast<size_t>(std::max(transparent, 0))];
+  image.rgb.reserve(static_cast<size_t>(3 * image.width * image.height));
   for (int64_t pixel = 0; pixel < image.width * image.height; ++pixel)
     image.rgb.insert(image.rgb.end(), background.begin(), background.end());
   G4_RETURN_IF_ERROR(read_frame(gif.get(), palette, image));

@@ -30,14 +30,30 @@ struct PngReader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   int orientation = 1;
+  bool is_complete = false;  // all pixels are there
+  size_t bytes_beyond = 0;   // that were read since
   std::vector<png_bytep> rows;
   Image image;
 
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
+// Behind the last pixel the library inflates whatever else there is, to throw it away.
+constexpr size_t kMostBytesBeyond = 1 << 16;
+
+bool has_all_pixels(png_structp png, const PngReader& reader) {
+  if (png_get_interlace_type(png, reader.info) != PNG_INTERLACE_NONE)
+    return png_get_current_pass_number(png) >= PNG_INTERLACE_ADAM7_PASSES;
+  return png_get_current_row_number(png) >= reader.rows.size();
+}
+
 void read_bytes(png_structp png, png_bytep target, size_t count) {
   auto& reader = *static_cast<PngReader*>(png_get_io_ptr(png));
+  if (!reader.rows.empty() && has_all_pixels(png, reader)) {
+    reader.bytes_beyond += count;
+    reader.is_complete = reader.bytes_beyond > kMostBytesBeyond;
+    if (reader.is_complete) png_error(png, "");
+  }
   if (reader.rest.size() < count) png_error(png, "the file is truncated");
   std::memcpy(target, reader.rest.data(), count);
   reader.rest = reader.rest.subspan(count);
@@ -47,7 +63,11 @@ bool read_header(PngReader& reader) {
   if (setjmp(png_jmpbuf(reader.png)) != 0) return false;
   png_set_read_fn(reader.png, &reader, read_bytes);
   png_set_user_limits(reader.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the caller looks, and says
-  png_set_chunk_malloc_max(reader.png, 8 << 20);  // texts and profiles, which nobody reads here
+  // Texts and profiles are neither inflated nor kept: a file may have thousands, of megabytes each.
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  constexpr png_byte kExif[] = {'e', 'X', 'I', 'f', 0};
+  png_set_keep_unknown_chunks(reader.png, PNG_HANDLE_CHUNK_AS_DEFAULT, kExif, 1);
+  png_set_chunk_malloc_max(reader.png, 8 << 20);
   png_read_info(reader.png, reader.info);
   reader.image.width = png_get_image_width(reader.png, reader.info);
   reader.image.height = png_get_image_height(reader.png, reader.info);
@@ -59,7 +79,11 @@ bool read_header(PngReader& reader) {
 bool read_pixels(PngReader& reader) {
   png_structp png = reader.png;
   png_infop info = reader.info;
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  if (setjmp(png_jmpbuf(png)) != 0) return reader.is_complete;
+  png_bytep exif = nullptr;
+  png_uint_32 exif_bytes = 0;
+  if (png_get_eXIf_1(png, info, &exif_bytes, &exif) != 0)
+    reader.orientation = exif_orientation({reinterpret_cast<const std::byte*>(exif), exif_bytes});
   png_set_strip_16(png);
   png_set_palette_to_rgb(png);
   if (png_get_color_type(png, info) == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(png, info) < 8)
@@ -71,10 +95,6 @@ bool read_pixels(PngReader& reader) {
   if (png_get_rowbytes(png, info) != static_cast<size_t>(3 * reader.image.width))
     png_error(png, "pixels of an unknown kind");
   png_read_image(png, reader.rows.data());
-  png_bytep exif = nullptr;
-  png_uint_32 exif_bytes = 0;
-  if (png_get_eXIf_1(png, info, &exif_bytes, &exif) != 0)
-    reader.orientation = exif_orientation({reinterpret_cast<const std::byte*>(exif), exif_bytes});
   return true;  // what may follow the pixels is not asked for
 }
 

@@ -37,6 +37,12 @@ void add_http_arguments(CLI::App& command, ServerArguments& arguments) {
       ->capture_default_str()
       ->check(whole_number(1, 1'000'000));
   command
+      .add_option("--keep-responses", arguments.keep_responses,
+                  "Responses of /v1/responses that clients can come back to; the oldest give way "
+                  "(0: none is kept)")
+      ->capture_default_str()
+      ->check(whole_number(0, 1'000'000));
+  command
       .add_option(
           "--drain", arguments.drain_seconds,
           "Seconds that running answers get at SIGTERM or Ctrl-C; a second signal ends them")

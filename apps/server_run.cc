@@ -143,13 +143,14 @@ Status run_server(const ServerArguments& arguments) {
   G4_ASSIGN_OR_RETURN(auto models, load_all(arguments));
   std::string names;
   for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->name();
-  auto service =
-      std::make_unique<serve::Service>(serve::ServiceOptions{.version = GEMMA4_VERSION,
-                                                             .max_waiting = arguments.max_waiting,
-                                                             .any_model = arguments.any_model,
-                                                             .cors_origins = arguments.cors_origins,
-                                                             .http = options},
-                                       std::move(models), std::move(keys));
+  serve::ServiceOptions service_options{.version = GEMMA4_VERSION,
+                                        .max_waiting = arguments.max_waiting,
+                                        .any_model = arguments.any_model,
+                                        .cors_origins = arguments.cors_origins,
+                                        .http = options};
+  service_options.responses.max_responses = static_cast<size_t>(arguments.keep_responses);
+  auto service = std::make_unique<serve::Service>(std::move(service_options), std::move(models),
+                                                  std::move(keys));
   G4_ASSIGN_OR_RETURN(const auto server, http::Server::start(options, service->handlers()));
   std::printf("serving %s on http://%s:%d\n", names.c_str(), arguments.host.c_str(),
               server->port());

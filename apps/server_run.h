@@ -20,6 +20,7 @@ struct ServerArguments {
   std::vector<std::string> cors_origins;
   int64_t max_body_megabytes = 64;
   int64_t max_connections = 1024;
+  int64_t keep_responses = 4096;
   int64_t drain_seconds = 30;
   int64_t max_sequences = 8;
   int64_t max_waiting = 256;

@@ -14,7 +14,10 @@ namespace gemma4::serve {
 
 Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel>> models,
                  std::unique_ptr<ApiKeys> keys)
-    : options_(std::move(options)), models_(std::move(models)), keys_(std::move(keys)) {
+    : options_(std::move(options)),
+      models_(std::move(models)),
+      keys_(std::move(keys)),
+      responses_(options_.responses) {
   add_routes();
 }
 
@@ -62,6 +65,7 @@ void Service::add_routes() {
   add("GET", "/v1/models/{model}", [this](const std::shared_ptr<Call>& call) { show_model(call); });
   add_endpoint("/v1/chat/completions", openai::chat_endpoint());
   add_endpoint("/v1/completions", openai::completions_endpoint());
+  add_responses();
   add("POST", "/tokenize", [this](const std::shared_ptr<Call>& call) { tokenize(call); });
   add("POST", "/detokenize", [this](const std::shared_ptr<Call>& call) { detokenize(call); });
 

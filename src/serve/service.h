@@ -20,6 +20,7 @@
 #include "serve/api_keys.h"
 #include "serve/metrics.h"
 #include "serve/protocol.h"
+#include "serve/response_store.h"
 #include "serve/served_model.h"
 
 namespace gemma4::serve {
@@ -31,6 +32,7 @@ struct ServiceOptions {
   bool any_model = false;                      // unknown names of models mean the first
   std::vector<std::string> cors_origins = {};  // that pages may call from; "*": all
   http::ServerOptions http = {};               // for its limits in messages
+  ResponseStore::Limits responses = {};        // what is kept of /v1/responses
 };
 
 class Service {
@@ -87,10 +89,20 @@ class Service {
   void list_tags(const std::shared_ptr<Call>& call);
   void show_tag(const std::shared_ptr<Call>& call);
 
+  void add_responses();
+  std::string owner_of(const Call& call) const;  // whose key it shows; "" where nobody needs one
+  Endpoint responses_endpoint(const Call& call);
+  void respond(const std::shared_ptr<Call>& call);
+  void count_response_tokens(const std::shared_ptr<Call>& call);
+  void show_response(const std::shared_ptr<Call>& call);
+  void delete_response(const std::shared_ptr<Call>& call);
+  void cancel_response(const std::shared_ptr<Call>& call);
+
   ServiceOptions options_;
   std::vector<std::unique_ptr<ServedModel>> models_;
   std::unique_ptr<ApiKeys> keys_;
   Metrics metrics_;
+  ResponseStore responses_;
   http::Router<Route> router_;
   std::atomic<bool> draining_ = false;
 };

@@ -44,6 +44,20 @@ constexpr Whole kWhole[] = {
          "stream":true,"stream_options":{"include_usage":true},"logprobs":1,"echo":false,
          "stop":"x","presence_penalty":0.5,"frequency_penalty":0.5,"best_of":2,
          "logit_bias":{"5":1},"seed":1,"user":"me"})"},
+    {"/v1/responses",
+     R"({"model":"demo","instructions":"s","input":[{"role":"user","content":[{"type":"input_text",
+         "text":"t"}]},{"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":
+         "reasoning_text","text":"r"}]},{"type":"message","role":"assistant","status":"completed",
+         "content":[{"type":"output_text","text":"a","annotations":[]}]},{"type":"function_call",
+         "call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c",
+         "output":[{"type":"input_text","text":"x"}]}],"tools":[{"type":"function","name":"f",
+         "description":"d","parameters":{"type":"object"},"strict":true}],"tool_choice":{"type":
+         "function","name":"f"},"parallel_tool_calls":false,"text":{"format":{"type":"json_schema",
+         "name":"n","strict":true,"schema":{"type":"object"}},"verbosity":"medium"},"reasoning":
+         {"effort":"low","summary":"auto"},"max_output_tokens":5,"temperature":0.5,"top_p":0.5,
+         "include":["message.output_text.logprobs","reasoning.encrypted_content"],
+         "top_logprobs":1,"stream":true,"store":false,"truncation":"disabled","metadata":{"a":"b"},
+         "max_tool_calls":3,"service_tier":"auto","user":"me","seed":1})"},
     {"/v1/messages",
      R"({"model":"demo","max_tokens":5,"system":[{"type":"text","text":"s"}],"messages":[
          {"role":"user","content":"q"},{"role":"assistant","content":[{"type":"thinking",

@@ -37,6 +37,7 @@ class EngineSource final : public serve::TokenSource {
     const engine::EngineThread::Stats from = thread_->stats();
     return {.running = from.running,
             .waiting = from.waiting,
+            .waiting_embeddings = from.waiting_embeddings,
             .steps = from.steps,
             .prompt_tokens = from.prompt_tokens,
             .cached_prompt_tokens = from.cached_prompt_tokens,
@@ -73,6 +74,7 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   options.max_sequences = arguments.max_sequences;
   options.prefix_windows = 2 * options.max_sequences;
   options.step_target_seconds = kStepSeconds;
+  options.embeddings = true;
   make_room_for_pictures(options, model, 0);  // a request may ask for the most
   G4_ASSIGN_OR_RETURN(auto thread, engine::EngineThread::create(parts.loaded.model, options));
   parts.context_tokens = options.context_tokens;

@@ -74,7 +74,7 @@ bool Batcher::fits(const Sequence& next) const {
 // Whether a sequence that runs is about to compute half of `next` or more; if so, it leaves a
 // snapshot there. Computing it twice would not be sooner.
 bool Batcher::waits_for_its_beginning(const Sequence& next) {
-  if (!options_.prefix_cache) return false;
+  if (!options_.prefix_cache || next.request.wants_embedding) return false;
   Prefix wanted = prefix_of(next);
   wanted.tokens = wanted.tokens.first(wanted.tokens.size() - 1);  // one is left to run
   for (Sequence& sequence : running_) {
@@ -88,12 +88,23 @@ bool Batcher::waits_for_its_beginning(const Sequence& next) {
   return false;
 }
 
+// Who comes next: the oldest, but never two embeddings before one that generates. They come by the
+// hundred from one client, and nobody reads along.
+std::deque<Sequence>::iterator Batcher::next_waiting() {
+  const auto wants_embedding = [](const Sequence& s) { return s.request.wants_embedding; };
+  if (!embedding_was_last_ || !wants_embedding(waiting_.front())) return waiting_.begin();
+  const auto other = std::find_if_not(waiting_.begin(), waiting_.end(), wants_embedding);
+  return other == waiting_.end() ? waiting_.begin() : other;
+}
+
 void Batcher::admit() {
   while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < options_.max_sequences) {
-    if (!running_.empty() && !fits(waiting_.front())) return;
-    if (waits_for_its_beginning(waiting_.front())) return;
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+    const auto next = next_waiting();
+    if (!running_.empty() && !fits(*next)) return;
+    if (waits_for_its_beginning(*next)) return;
+    embedding_was_last_ = next->request.wants_embedding;
+    running_.push_back(std::move(*next));
+    waiting_.erase(next);
     start(running_.back());
   }
 }
@@ -101,7 +112,10 @@ void Batcher::admit() {
 // Finds what is known of a sequence. Others may want to continue from where its prompt ends, and
 // from where it parts with another one: those that begin alike often part at the same place.
 void Batcher::start(Sequence& sequence) {
-  const PrefixCache::Hit hit = prefixes_.resume(prefix_of(sequence), sequence.kv);
+  // Of what the cache knows, nobody has kept the hidden states.
+  const PrefixCache::Hit hit = sequence.request.wants_embedding
+                                   ? PrefixCache::Hit()
+                                   : prefixes_.resume(prefix_of(sequence), sequence.kv);
   const auto prompt_tokens = static_cast<int64_t>(sequence.request.prompt.size());
   sequence.snapshots.clear();
   for (const int64_t length : {hit.branch, boundary_before(sequence.blocks, prompt_tokens - 1)})
@@ -160,6 +174,9 @@ Batcher::Counts Batcher::counts() const {
   Counts counts = totals_;
   counts.running = static_cast<int64_t>(running_.size());
   counts.waiting = static_cast<int64_t>(waiting_.size());
+  counts.waiting_embeddings =
+      std::count_if(waiting_.begin(), waiting_.end(),
+                    [](const Sequence& s) { return s.request.wants_embedding; });
   counts.prefix_entries = prefixes_.num_entries();
   counts.prefix_evictions = prefixes_.num_evictions();
   const auto held = blocks_held();

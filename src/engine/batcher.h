@@ -49,6 +49,7 @@ class Batcher {
   struct Counts {
     int64_t running = 0;
     int64_t waiting = 0;
+    int64_t waiting_embeddings = 0;    // of them
     int64_t prompt_tokens = 0;         // of sequences that have run
     int64_t cached_prompt_tokens = 0;  // of these, found in the prefix cache
     int64_t preemptions = 0;
@@ -66,6 +67,7 @@ class Batcher {
   bool fits(const Sequence& next) const;
   bool waits_for_its_beginning(const Sequence& next);
   void admit();
+  std::deque<Sequence>::iterator next_waiting();
   void start(Sequence& sequence);
   void preempt_youngest();
 
@@ -74,8 +76,9 @@ class Batcher {
   Options options_;
   PrefixCache prefixes_;
   std::deque<Sequence> waiting_;
-  std::vector<Sequence> running_;  // both in order of arrival
-  Counts totals_;                  // those that only grow
+  std::vector<Sequence> running_;    // both in order of arrival
+  bool embedding_was_last_ = false;  // that was admitted
+  Counts totals_;                    // those that only grow
 };
 
 }  // namespace gemma4::engine

@@ -47,6 +47,8 @@ Status Engine::check(const Request& request) const {
         "the prompt has ", prompt_tokens, " tokens, the context holds ", options_.context_tokens,
         " for prompt and answer together; shorten it or use a larger context (this model: up to ",
         model_->config().text.max_position_embeddings, ")"));
+  if (request.wants_embedding && !options_.embeddings)
+    return invalid("this engine was not made for embeddings (EngineOptions::embeddings)");
   G4_RETURN_IF_ERROR(model::check_spans(model_->config(), request.prompt, request.media));
   G4_RETURN_IF_ERROR(
       model::check_blocks(blocks_of(request), options_.chunk_tokens - options_.max_sequences + 1));
@@ -195,27 +197,41 @@ StepLimits Engine::limits() const {
           .prompt_tokens = target > 0 ? cost_.prompt_tokens(target) : options_.chunk_tokens};
 }
 
-// The forward pass over what was planned.
-Result<StepLogits> Engine::run(std::span<const ScheduledSequence> scheduled) {
+// Wanted are the last rows of those that generate, and all rows of those that want embeddings.
+model::Batch Engine::batch_of(std::span<const ScheduledSequence> scheduled) const {
   model::Batch batch;
+  std::vector<int32_t> wanted;
   for (const ScheduledSequence& entry : scheduled) {
     const Sequence& sequence = batcher_.running(entry.index);
     const std::span<const int32_t> tokens(sequence.tokens);
-    const auto last = static_cast<int32_t>(entry.num_tokens - 1);
+    const auto count = static_cast<int32_t>(entry.num_tokens);
+    wanted.clear();
+    const int32_t first =
+        sequence.request.wants_embedding ? 0 : count - (entry.wants_logits ? 1 : 0);
+    for (int32_t i = first; i < count; ++i) wanted.push_back(i);
     batch.add(*model_, sequence.kv,
               tokens.subspan(static_cast<size_t>(sequence.kv.length),
                              static_cast<size_t>(entry.num_tokens)),
-              std::span(&last, entry.wants_logits ? 1 : 0),
-              {sequence.request.media, sequence.blocks});
+              wanted, {sequence.request.media, sequence.blocks});
   }
+  return batch;
+}
+
+void Engine::count_computed(int64_t tokens) {
+  totals_.computed_tokens += tokens;
+  looked_up_tokens_ += tokens;
+  if (looked_up_tokens_ < kTokensBetweenForgetting) return;
+  model_->forget_tables();
+  looked_up_tokens_ = 0;
+}
+
+// The forward pass over what was planned of those that generate.
+Result<StepLogits> Engine::run(std::span<const ScheduledSequence> scheduled) {
+  if (scheduled.empty()) return StepLogits();
+  const model::Batch batch = batch_of(scheduled);
   ask_constraints(scheduled);
   G4_ASSIGN_OR_RETURN(StepLogits logits, forward(batch, head_rows(scheduled)));
-  totals_.computed_tokens += batch.num_tokens();
-  looked_up_tokens_ += batch.num_tokens();
-  if (looked_up_tokens_ >= kTokensBetweenForgetting) {
-    model_->forget_tables();
-    looked_up_tokens_ = 0;
-  }
+  count_computed(batch.num_tokens());
   return logits;
 }
 
@@ -237,13 +253,25 @@ Result<std::vector<Event>> Engine::step() {
                       .cached_prompt_tokens = sequence.cached_prompt_tokens.value_or(0)});
   const std::vector<ScheduledSequence> scheduled = batcher_.plan(limits());
   if (scheduled.empty()) return events;
-  G4_ASSIGN_OR_RETURN(StepLogits logits, run(scheduled));
+  std::vector<ScheduledSequence> generating, embedding;
+  for (const ScheduledSequence& entry : scheduled)
+    (batcher_.running(entry.index).request.wants_embedding ? embedding : generating)
+        .push_back(entry);
+  // First, since it is over with its part of the arena when it returns.
+  G4_RETURN_IF_ERROR(run_embeddings(embedding));
+  G4_ASSIGN_OR_RETURN(StepLogits logits, run(generating));
 
   size_t row = 0;
   std::vector<size_t> finished;
   for (const ScheduledSequence& entry : scheduled) {
     batcher_.store(entry);
     if (!entry.wants_logits) continue;
+    if (const Sequence& sequence = batcher_.running(entry.index);
+        sequence.request.wants_embedding) {
+      events.push_back(embedding_event(sequence));
+      finished.push_back(entry.index);
+      continue;
+    }
     events.push_back(advance(batcher_.running(entry.index), logits, row++));
     if (events.back().token) ++totals_.generated_tokens;
     if (events.back().finish) finished.push_back(entry.index);

@@ -61,6 +61,9 @@ struct EngineOptions {
   // Pictures are seen causally even by models made to see them as a whole. Of the 12B, the
   // reference generates so with one of its caches.
   bool causal_pictures = false;
+  // Requests may want embeddings, which takes more working memory: all layers run over all rows of
+  // a prompt then.
+  bool embeddings = false;
 };
 
 class Engine {
@@ -107,7 +110,11 @@ class Engine {
          model::InputBuffer inputs, kernels::Device::Memory workspace);
   Status check(const Request& request) const;
   StepLimits limits() const;
+  model::Batch batch_of(std::span<const ScheduledSequence> scheduled) const;
+  void count_computed(int64_t tokens);
   Result<StepLogits> run(std::span<const ScheduledSequence> scheduled);
+  Status run_embeddings(std::span<const ScheduledSequence> scheduled);
+  static Event embedding_event(const Sequence& sequence);
   void observe(std::span<const ScheduledSequence> scheduled, double seconds);
   // What a step leaves in the arena
   struct Outputs {

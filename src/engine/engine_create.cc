@@ -60,10 +60,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   auto cache = model::KvCache::create(model->config().text, cache_capacity(*model, clamped),
                                       clamped.kv_type, *device);
   if (!cache.ok()) return explained(cache.error());
-  auto inputs = model::InputBuffer::create(*device, {.tokens = clamped.chunk_tokens,
-                                                     .logits = clamped.max_sequences,
-                                                     .sequences = clamped.max_sequences,
-                                                     .blocks = table_capacity(*model, clamped)});
+  auto inputs = model::InputBuffer::create(
+      *device, {.tokens = clamped.chunk_tokens,
+                .logits = clamped.embeddings ? clamped.chunk_tokens : clamped.max_sequences,
+                .sequences = clamped.max_sequences,
+                .blocks = table_capacity(*model, clamped)});
   if (!inputs.ok()) return explained(inputs.error());
   auto workspace = device->allocate(memory.workspace_bytes);
   if (!workspace.ok()) return explained(workspace.error());

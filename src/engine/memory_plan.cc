@@ -70,6 +70,11 @@ MemoryPlan plan_memory(const model::Model& model, const EngineOptions& options) 
   plan.workspace_bytes = model::workspace_bytes(model, options.chunk_tokens, options.max_sequences,
                                                 {options.prompt_shortcut}) +
                          ops::best_logits_bytes(options.max_sequences);
+  if (options.embeddings)
+    plan.workspace_bytes =
+        std::max<uint64_t>(plan.workspace_bytes,
+                           model::workspace_bytes(model, options.chunk_tokens, options.chunk_tokens,
+                                                  {.output = model::ForwardOutput::kHidden}));
   return plan;
 }
 

@@ -189,6 +189,7 @@ View text_forward(const Context& ctx, const Model& model, const StepInputs& inpu
   }
   x = ops::rms_norm(ctx, x, w.norm);
   ops::probe(ctx, "text.hidden", static_cast<int>(num_layers), x);
+  if (options.output == ForwardOutput::kHidden) return x;
   View logits = options.head_rows.empty()
                     ? ops::linear(ctx, x, w.lm_head)
                     : ops::linear_rows(ctx, x, w.lm_head, options.head_rows);  // [R, V]

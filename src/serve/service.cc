@@ -66,6 +66,7 @@ void Service::add_routes() {
   add_endpoint("/v1/chat/completions", openai::chat_endpoint());
   add_endpoint("/v1/completions", openai::completions_endpoint());
   add_responses();
+  add_embeddings();
   add("POST", "/tokenize", [this](const std::shared_ptr<Call>& call) { tokenize(call); });
   add("POST", "/detokenize", [this](const std::shared_ptr<Call>& call) { detokenize(call); });
 

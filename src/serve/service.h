@@ -18,6 +18,7 @@
 #include "http/server.h"
 #include "serve/answer_run.h"
 #include "serve/api_keys.h"
+#include "serve/embedding_api.h"
 #include "serve/metrics.h"
 #include "serve/protocol.h"
 #include "serve/response_store.h"
@@ -89,6 +90,8 @@ class Service {
   void list_tags(const std::shared_ptr<Call>& call);
   void show_tag(const std::shared_ptr<Call>& call);
 
+  void add_embeddings();
+  void embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api);
   void add_responses();
   std::string owner_of(const Call& call) const;  // whose key it shows; "" where nobody needs one
   Endpoint responses_endpoint(const Call& call);

@@ -32,9 +32,10 @@ Result<json::Value> Service::read_body(Call& call) {
 
 std::optional<ApiError> Service::check_queue(const ServedModel& model) const {
   const TokenSource::Stats stats = model.source().stats();
-  if (stats.waiting < options_.max_waiting) return std::nullopt;
+  const int64_t waiting = stats.waiting - stats.waiting_embeddings;  // these give way
+  if (waiting < options_.max_waiting) return std::nullopt;
   return ApiError{503,
-                  str_cat("the server is overloaded: ", stats.waiting,
+                  str_cat("the server is overloaded: ", waiting,
                           " requests wait for their turn; try again later"),
                   "overloaded", kRetrySeconds};
 }

@@ -58,6 +58,13 @@ constexpr Whole kWhole[] = {
          "include":["message.output_text.logprobs","reasoning.encrypted_content"],
          "top_logprobs":1,"stream":true,"store":false,"truncation":"disabled","metadata":{"a":"b"},
          "max_tool_calls":3,"service_tier":"auto","user":"me","seed":1})"},
+    {"/v1/embeddings",
+     R"({"model":"demo","input":["a",[5,6]],"encoding_format":"float","dimensions":256,
+         "normalize":true,"user":"me"})"},
+    {"/api/embed",
+     R"({"model":"demo","input":["a","b"],"truncate":true,"options":{"num_ctx":64},
+         "keep_alive":"5m"})"},
+    {"/api/embeddings", R"({"model":"demo","prompt":"a","options":{"seed":1}})"},
     {"/v1/messages",
      R"({"model":"demo","max_tokens":5,"system":[{"type":"text","text":"s"}],"messages":[
          {"role":"user","content":"q"},{"role":"assistant","content":[{"type":"thinking",

@@ -54,10 +54,22 @@ class ScriptedSource final : public TokenSource {
   std::vector<engine::SequenceId> cancelled;
   std::optional<Error> refusal;
   int64_t waiting = 0;
+  int64_t waiting_embeddings = 0;
+  bool hold_embeddings = false;  // they get no ending
 
   Result<engine::SequenceId> submit(engine::Request request, Sink sink) override {
     if (refusal) return *refusal;
     const engine::SequenceId id = next_++;
+    if (request.wants_embedding) {
+      engine::Event event{.sequence = id, .finish = engine::FinishReason::kStop};
+      // Tells the prompts apart: its first id, and how many there are.
+      event.embedding = {static_cast<float>(request.prompt.front()),
+                         static_cast<float>(request.prompt.size())};
+      requests.push_back(std::move(request));
+      if (hold_embeddings) event = {.sequence = id};
+      sink(event);
+      return id;
+    }
     const Answer answer =
         answers.empty() ? Answer{"ok"} : answers[requests.size() % answers.size()];
     auto ids = demo_model().tokenizer->encode(answer.text);
@@ -77,7 +89,9 @@ class ScriptedSource final : public TokenSource {
     return id;
   }
   void cancel(engine::SequenceId id) override { cancelled.push_back(id); }
-  Stats stats() const override { return {.waiting = waiting}; }
+  Stats stats() const override {
+    return {.waiting = waiting, .waiting_embeddings = waiting_embeddings};
+  }
 
  private:
   static engine::SampledToken token(int32_t id, const engine::Request& request) {

@@ -17,6 +17,7 @@ class TokenSource {
 
   struct Stats {
     int64_t running = 0, waiting = 0;  // sequences
+    int64_t waiting_embeddings = 0;    // of those that wait
     int64_t steps = 0;
     int64_t prompt_tokens = 0;
     int64_t cached_prompt_tokens = 0;  // of them, those found in the prefix cache

@@ -64,3 +64,16 @@ test('errors are those of the client', async () => {
   await assert.rejects(client.chat({ ...hello, model: 'llama9' }), (error) =>
     error.status_code === 404 && /llama9/.test(error.message));
 });
+
+test('embeddings', async () => {
+  const { embeddings, prompt_eval_count: tokens } = await client.embed(
+    { model: 'demo', input: ['a dog', 'the price of oil'] });
+  assert.equal(embeddings.length, 2);
+  assert.ok(tokens > 4);
+  const length = Math.hypot(...embeddings[0]);
+  assert.ok(Math.abs(length - 1) < 1e-4);
+  // The older call gives the mean itself.
+  const { embedding } = await client.embeddings({ model: 'demo', prompt: 'a dog' });
+  const scale = Math.hypot(...embedding);
+  embedding.forEach((value, i) => assert.ok(Math.abs(value / scale - embeddings[0][i]) < 1e-4));
+});

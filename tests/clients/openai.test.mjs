@@ -143,3 +143,22 @@ test('errors are those of the client', async () => {
     client.chat.completions.create({ ...hello, messages: [{ role: 'user', content: image }] }),
     (error) => error.status === 400 && /does not see/.test(error.message));
 });
+
+test('embeddings', async () => {
+  const { data, model, usage } = await client.embeddings.create(
+    { model: 'demo', input: ['a dog', 'a dog', 'the price of oil'] });
+  assert.equal(model, 'demo');
+  assert.deepEqual(data.map((one) => one.index), [0, 1, 2]);
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const [dog, again, oil] = data.map((one) => one.embedding);
+  assert.ok(Math.abs(dot(dog, dog) - 1) < 1e-4);
+  assert.ok(Math.abs(dot(dog, again) - 1) < 1e-4);
+  assert.ok(dot(dog, oil) < 0.9999);
+  assert.ok(usage.prompt_tokens > 5);
+  // The client asks for base64 by itself; as numbers they are the same.
+  const plain = await client.embeddings.create(
+    { model: 'demo', input: 'a dog', encoding_format: 'float' });
+  plain.data[0].embedding.forEach((value, i) => assert.ok(Math.abs(value - dog[i]) < 1e-5));
+  await assert.rejects(client.embeddings.create({ model: 'demo', input: 'a', dimensions: 3 }),
+    { status: 400, param: 'dimensions' });
+});

@@ -133,6 +133,25 @@ TEST(Embedding, BlocksThatRunOutOnlyDelayIt) {
         kTolerance);
 }
 
+TEST(Embedding, ManyOfOneClientLetOthersInBetween) {
+  const Golden golden = golden_of("tiny-e");
+  auto engine = Engine::create(golden.model, options_of(64, 1)).value();
+  for (int i = 0; i < 6; ++i)
+    ASSERT_TRUE(engine->submit({.prompt = golden.ids, .wants_embedding = true}).ok());
+  EXPECT_EQ(engine->stats().waiting_embeddings, 6);
+  std::vector<SequenceId> texts;
+  for (int i = 0; i < 2; ++i)
+    texts.push_back(engine->submit({.prompt = golden.ids, .max_tokens = 1}).value());
+  EXPECT_EQ(engine->stats().waiting, 8);
+  std::vector<SequenceId> order;
+  while (engine->has_work())
+    for (const Event& event : engine->step().value())
+      if (event.finish) order.push_back(event.sequence);
+  ASSERT_EQ(order.size(), 8u);
+  EXPECT_EQ(order[1], texts[0]);
+  EXPECT_EQ(order[3], texts[1]);
+}
+
 TEST(Embedding, OnlyOfEnginesMadeForIt) {
   const Golden golden = golden_of("tiny-e");
   EngineOptions options = options_of(64);

@@ -8,7 +8,6 @@
 
 namespace gemma4::serve::openai {
 
-using chat::ContentPart;
 using chat::Message;
 using json::Value;
 

@@ -76,9 +76,9 @@ class ResponseStream final : public StreamWriter {
  private:
   enum class Item { kNone, kReasoning, kMessage, kCall };
 
-  std::string emit(const std::string& type, Value::Object members) {
+  std::string emit(const std::string& type, const Value::Object& members) {
     Value event = Value::Object{{"type", type}, {"sequence_number", sequence_++}};
-    for (auto& [name, value] : members) event.set(name, std::move(value));
+    for (const auto& [name, value] : members) event.set(name, value);
     return sse(event, type);
   }
 
@@ -162,7 +162,7 @@ class ResponseStream final : public StreamWriter {
     if (kind == Item::kCall) return text;
     Value::Object members = place_in_content();
     members.emplace_back("part", part());
-    return text + emit("response.content_part.added", std::move(members));
+    return text + emit("response.content_part.added", members);
   }
 
   std::string delta(const std::string& type, const AnswerEvent& event) {
@@ -175,7 +175,7 @@ class ResponseStream final : public StreamWriter {
       logprobs_.insert(logprobs_.end(), entries.begin(), entries.end());
       members.emplace_back("logprobs", std::move(entries));
     }
-    return emit(type, std::move(members));
+    return emit(type, members);
   }
 
   std::string close_content() {
@@ -184,11 +184,10 @@ class ResponseStream final : public StreamWriter {
     members.emplace_back("text", text_);
     if (is_message) members.emplace_back("logprobs", logprobs_);
     std::string text =
-        emit(is_message ? "response.output_text.done" : "response.reasoning_text.done",
-             std::move(members));
+        emit(is_message ? "response.output_text.done" : "response.reasoning_text.done", members);
     members = place_in_content();
     members.emplace_back("part", part());
-    return text + emit("response.content_part.done", std::move(members));
+    return text + emit("response.content_part.done", members);
   }
 
   std::string close(const char* status) {
@@ -198,7 +197,7 @@ class ResponseStream final : public StreamWriter {
       Value::Object members = place();
       members.emplace_back("name", name_);
       members.emplace_back("arguments", text_);
-      text = emit("response.function_call_arguments.done", std::move(members));
+      text = emit("response.function_call_arguments.done", members);
     } else {
       text = close_content();
     }
@@ -259,7 +258,7 @@ Value whole_response(ResponseStream& stream, const WholeAnswer& answer, const Us
 
 }  // namespace
 
-Endpoint responses_endpoint(ResponseMemory memory) {
+Endpoint responses_endpoint(const ResponseMemory& memory) {
   const auto draft = std::make_shared<ResponseDraft>();
   return {.protocol = Protocol::kOpenAi,
           .parse = [draft, memory](

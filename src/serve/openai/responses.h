@@ -19,6 +19,6 @@ struct ResponseMemory {
 };
 
 // For one request: what its body says besides the conversation is told again by its answer.
-Endpoint responses_endpoint(ResponseMemory memory);
+Endpoint responses_endpoint(const ResponseMemory& memory);
 
 }  // namespace gemma4::serve::openai

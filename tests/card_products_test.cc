@@ -323,5 +323,92 @@ TEST_P(CardProducts, PlainWeightsOfManyTokens) {
     }
 }
 
+// One launch for what a layer makes of its per-layer input, against the entries it stands for. They
+// round the inputs of products alike, but a number that lies between two may fall on either side;
+// with more than eight rows they also round weights (packed_wide.cu).
+TEST_P(CardProducts, LayerInput) {
+  Random random(65);
+  const auto& table = device_->table();
+  for (const DType dtype : {DType::kQ4_0, DType::kQ8_0, DType::kQ6_K, DType::kQ4_K})
+    for (const auto& [hidden, width] :
+         {std::pair<int64_t, int64_t>{1536, 256}, {2560, 256}, {256, 512}, {4352, 256}})
+      for (const int64_t rows : {1, 3, 16, 17})
+        for (const bool norms_next : {true, false}) {
+          const int64_t stride = 3 * width;
+          const Blocks gate(random, dtype, width, hidden), projection(random, dtype, hidden, width);
+          std::vector<float> x = floats(random, rows * hidden);
+          for (float& value : x) value *= 0.02f;  // gates of ordinary size
+          kernels::LayerInputArgs a{
+              .x = place(x),
+              .h = place(floats(random, rows * hidden)),
+              .per_layer = place(floats(random, rows * stride)),
+              .gate = place(gate),
+              .projection = place(projection),
+              .post_mlp = place(floats(random, hidden)),
+              .post_input = place(floats(random, hidden)),
+              .next_norm = norms_next ? place(floats(random, hidden)) : nullptr,
+              .rows = rows,
+              .per_layer_stride = stride,
+              .eps = 1e-6f,
+              .scale = 0.7f};
+          const bool takes = table.can_add_layer_input(device_->queue(), a);
+          ASSERT_EQ(takes, GetParam() == Activations::kBFloat16 && rows <= 16 && hidden <= 4096 &&
+                               dtype != DType::kQ4_K)
+              << name_of(dtype) << " " << hidden << " " << width << " " << rows;
+          if (!takes) continue;
+          const auto empty = [&](int64_t count) {
+            return place(std::vector<float>(static_cast<size_t>(count), NAN));
+          };
+          float* const sums[2] = {empty(rows * hidden), empty(rows * hidden)};
+          float* const norms[2] = {empty(rows * hidden), empty(rows * hidden)};
+          kernels::AddNormedArgs add{.sum = sums[1],
+                                     .x = a.x,
+                                     .h = a.h,
+                                     .weight = a.post_mlp,
+                                     .rows = rows,
+                                     .cols = hidden,
+                                     .eps = a.eps,
+                                     .scale = 1.0f};
+          table.add_normed(device_->queue(), add);
+          float* const gated = empty(rows * width);
+          float* const projected = empty(rows * hidden);
+          table.gated_linear(device_->queue(), {.out = gated,
+                                                .x = sums[1],
+                                                .tokens = rows,
+                                                .gate = a.gate,
+                                                .multiplier = a.per_layer,
+                                                .multiplier_stride = stride});
+          table.linear(device_->queue(), {projected, gated, rows, a.projection});
+          add.x = sums[1];
+          add.h = projected;
+          add.weight = a.post_input;
+          add.scale = a.scale;
+          add.next_weight = a.next_norm;
+          add.normed = norms_next ? norms[1] : nullptr;
+          table.add_normed(device_->queue(), add);
+          a.sum = sums[0];
+          a.normed = norms_next ? norms[0] : nullptr;
+          table.add_layer_input(device_->queue(), a);
+          for (float* const* pair : {sums, norms}) {
+            if (pair == norms && !norms_next) continue;
+            const std::vector<float> result = fetch(pair[0], rows * hidden);
+            const std::vector<float> wanted = fetch(pair[1], rows * hidden);
+            for (int64_t t = 0; t < rows; ++t) {
+              double off = 0, all = 0;
+              for (auto i = static_cast<size_t>(t * hidden);
+                   i < static_cast<size_t>((t + 1) * hidden); ++i) {
+                off += std::pow(static_cast<double>(result[i]) - wanted[i], 2);
+                all += std::pow(static_cast<double>(wanted[i]), 2);
+              }
+              ASSERT_LE(std::sqrt(off / all), rows > 8 ? 0x1p-8 : 0x1p-9)  // a NaN is not
+                  << name_of(dtype) << " " << hidden << " " << width << " row " << t << " of "
+                  << rows;
+            }
+          }
+          ASSERT_TRUE(device_->finish().ok());
+          memory_.clear();
+        }
+}
+
 }  // namespace
 }  // namespace gemma4::testing

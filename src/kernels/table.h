@@ -396,6 +396,26 @@ struct AddNormedArgs {
   float scale;
 };
 
+// A layer's MLP and per-layer input added to the stream, between x and sum:
+//   y = x + RMS(h);  sum = (y + RMS(projection · (gelu(gate · y) ⊙ per_layer))) · scale
+// and, when asked for, normed = RMS(sum); D = gate.cols. Every RMS has a weight of its own.
+struct LayerInputArgs {
+  float* sum;              // [rows, D]; may alias x
+  float* normed;           // [rows, D], or null
+  const float* x;          // [rows, D]
+  const float* h;          // [rows, D]
+  const float* per_layer;  // rows of [P], per_layer_stride elements apart
+  Matrix gate;             // [P, D]
+  Matrix projection;       // [D, P]
+  const float* post_mlp;   // norms [D]
+  const float* post_input;
+  const float* next_norm;  // of `normed`
+  int64_t rows;
+  int64_t per_layer_stride;
+  float eps;
+  float scale;
+};
+
 // One entry of a vocabulary by rank
 struct RankedLogit {
   float logit;
@@ -451,6 +471,9 @@ struct Table {
   void (*prepare_heads)(Queue, const PrepareHeadsArgs&) = nullptr;
   void (*add_normed)(Queue, const AddNormedArgs&) = nullptr;
   void (*best_logits)(Queue, const BestLogitsArgs&) = nullptr;
+  // For what can_add_layer_input takes; null together
+  bool (*can_add_layer_input)(Queue, const LayerInputArgs&) = nullptr;
+  void (*add_layer_input)(Queue, const LayerInputArgs&) = nullptr;
 };
 
 }  // namespace gemma4::kernels

@@ -84,13 +84,6 @@ View experts(const Step& s, const Layer& layer, View x) {
                       text.num_experts);
 }
 
-// x [T, D] and the layer's slice of per_layer [T, layers, P] -> [T, D]
-View gate_per_layer(const Step& s, const Layer& layer, View x, View per_layer, int64_t slice) {
-  const View gated =  // [T, P], no norm before it
-      ops::gated_linear(s.ctx, x, layer.per_layer_input_gate, per_layer, slice);
-  return ops::linear(s.ctx, gated, layer.per_layer_projection);
-}
-
 // One decoder layer: reads the residual stream [T, D] and its norm by this layer's first norm, and
 // writes `out`: the new stream and, if there is a next layer, its norm by that one's first norm.
 void decoder_layer(const Step& s, const Layer& layer, const ops::NormedSum& in, View per_layer,
@@ -110,9 +103,10 @@ void decoder_layer(const Step& s, const Layer& layer, const ops::NormedSum& in, 
     ops::add_normed(ctx, x, h, layer.post_feedforward_layernorm, out);
     return;
   }
-  x = ops::add_normed(ctx, x, h, layer.post_feedforward_layernorm).sum;
-  h = gate_per_layer(s, layer, x, per_layer, slice);
-  ops::add_normed(ctx, x, h, layer.post_per_layer_input_norm, out);
+  ops::add_layer_input(
+      ctx, x, h, layer.post_feedforward_layernorm, per_layer, slice,
+      {layer.per_layer_input_gate, layer.per_layer_projection, layer.post_per_layer_input_norm},
+      out);
 }
 
 // Per-layer inputs of layers [begin, begin + layers): embedding e [T, D] and ids -> [T, layers, P].

@@ -308,6 +308,51 @@ NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
   return out;
 }
 
+NormedSum add_layer_input(const Context& ctx, View x, View h, const Norm& norm, View per_layer,
+                          int64_t index, const LayerInput& layer, const AddNormed& options) {
+  const Matrix& gate = layer.gate.weight;
+  kernels::LayerInputArgs args{
+      .x = x.f32(),
+      .h = h.f32(),
+      .per_layer = per_layer.f32() + index * gate.rows,
+      .gate = gate,
+      .projection = layer.projection.weight,
+      .post_mlp = norm.weight,
+      .post_input = layer.norm.weight,
+      .next_norm = options.next != nullptr ? options.next->weight : nullptr,
+      .rows = x.rows(),
+      .per_layer_stride = per_layer.shape[1] * gate.rows,
+      .eps = norm.eps,
+      .scale = options.scale};
+  const bool same_eps =
+      norm.eps == layer.norm.eps && (options.next == nullptr || options.next->eps == norm.eps);
+  // A dry run makes room for the longer way.
+  if (ctx.dry_run() || !same_eps || !fuses(ctx, &kernels::Table::add_layer_input) ||
+      !ctx.kernels->can_add_layer_input(ctx.queue, args)) {
+    x = add_normed(ctx, x, h, norm).sum;
+    const View gated = gated_linear(ctx, x, layer.gate, per_layer, index);  // no norm before it
+    return add_normed(ctx, x, linear(ctx, gated, layer.projection), layer.norm, options);
+  }
+  G4_CHECK_EQ(x.size(), h.size());
+  G4_CHECK_EQ(x.cols(), gate.cols);
+  G4_CHECK_EQ(layer.projection.weight.rows, gate.cols);
+  G4_CHECK_EQ(layer.projection.weight.cols, gate.rows);
+  G4_CHECK_EQ(per_layer.shape[0], x.shape[0]);
+  G4_CHECK_EQ(per_layer.shape[2], gate.rows);
+  G4_CHECK_LT(index, per_layer.shape[1]);
+  NormedSum out = options.target;
+  if (!out.sum) out.sum = allocate_like(ctx, x);
+  G4_CHECK_EQ(x.size(), out.sum.size());
+  if (options.next != nullptr) {
+    if (!out.normed) out.normed = allocate_like(ctx, x);
+    G4_CHECK_EQ(x.size(), out.normed.size());
+    args.normed = out.normed.f32();
+  }
+  args.sum = out.sum.f32();
+  LAUNCH(add_layer_input, LayerInputArgs, (args));
+  return out;
+}
+
 View scale(const Context& ctx, View x, float factor, const float* weight, View target) {
   if (!target) target = allocate_like(ctx, x);
   G4_CHECK_EQ(x.size(), target.size());

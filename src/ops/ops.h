@@ -105,6 +105,15 @@ struct AddNormed {
 // sum = (x + norm(h)) · scale and normed = next(sum), like x
 NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
                      const AddNormed& options = {});
+struct LayerInput {
+  Linear gate;        // [P, D]
+  Linear projection;  // [D, P]
+  Norm norm;          // of what comes of it
+};
+// y = x + norm(h) and, with slice `index` of per_layer [T, layers, P], the same of y and
+// projection(gelu(gate(y)) ⊙ slice): an add_normed() with these options
+NormedSum add_layer_input(const Context& ctx, View x, View h, const Norm& norm, View per_layer,
+                          int64_t index, const LayerInput& layer, const AddNormed& options);
 // weight [cols] or null. Like x; written over `target` if there is one, which may be x.
 View scale(const Context& ctx, View x, float factor, const float* weight = nullptr,
            View target = {});

@@ -27,6 +27,10 @@ double weight_bytes(const kernels::LinearGroupArgs& a) {
 
 double weight_bytes(const kernels::GatedLinearArgs& a) { return bytes_of(a.gate) + bytes_of(a.up); }
 
+double weight_bytes(const kernels::LayerInputArgs& a) {
+  return bytes_of(a.gate) + bytes_of(a.projection);
+}
+
 double weight_bytes(const kernels::ExpertsArgs& a) {
   const auto met = static_cast<double>(std::min(a.num_experts, a.tokens * a.top_k));
   return (bytes_of(a.gate_up) + bytes_of(a.down)) * met / static_cast<double>(a.num_experts);

@@ -30,6 +30,7 @@ class Profile {
 double weight_bytes(const kernels::LinearArgs& a);
 double weight_bytes(const kernels::LinearGroupArgs& a);
 double weight_bytes(const kernels::GatedLinearArgs& a);
+double weight_bytes(const kernels::LayerInputArgs& a);
 double weight_bytes(const kernels::ExpertsArgs& a);
 template <class Args>
 double weight_bytes(const Args&) {

@@ -62,22 +62,31 @@ inline bool can_overlap() {
   return can;
 }
 
-// kernel<<<grid, threads, shared_bytes>>>(args…) on the queue's stream. Errors are sticky: the
-// device reports them.
+// kernel<<<grid, threads, shared_bytes>>>(args…) on the queue's stream, each `cluster` neighbouring
+// blocks together (compute capability 9). Errors are sticky: the device reports them.
 template <typename... Params, typename... Args>
-void launch(Queue queue, dim3 grid, int64_t threads, size_t shared_bytes, void (*kernel)(Params...),
-            Args&&... args) {
-  cudaLaunchAttribute overlap{};
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
+void launch_clusters(Queue queue, unsigned cluster, dim3 grid, int64_t threads, size_t shared_bytes,
+                     void (*kernel)(Params...), Args&&... args) {
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = cluster;
+  attributes[1].val.clusterDim.y = 1;
+  attributes[1].val.clusterDim.z = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream_of(queue);
-  config.attrs = &overlap;
-  config.numAttrs = can_overlap() ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = !can_overlap() ? 0 : cluster > 1 ? 2 : 1;
   (void)cudaLaunchKernelEx(&config, kernel, static_cast<Params>(std::forward<Args>(args))...);
+}
+template <typename... Params, typename... Args>
+void launch(Queue queue, dim3 grid, int64_t threads, size_t shared_bytes, void (*kernel)(Params...),
+            Args&&... args) {
+  launch_clusters(queue, 1, grid, threads, shared_bytes, kernel, std::forward<Args>(args)...);
 }
 
 inline dim3 blocks(int64_t count) { return dim3(static_cast<unsigned>(count)); }

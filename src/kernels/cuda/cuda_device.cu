@@ -46,6 +46,8 @@ const Table& cuda_table() {
       .prepare_heads = cuda::prepare_heads,
       .add_normed = cuda::add_normed,
       .best_logits = cuda::best_logits,
+      .can_add_layer_input = cuda::can_add_layer_input,
+      .add_layer_input = cuda::add_layer_input,
   };
   return kTable;
 }

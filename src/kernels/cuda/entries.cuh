@@ -37,6 +37,10 @@ void pack(Queue, const Matrix& weight, std::byte* out);
 // best_logits.cu
 void best_logits(Queue, const BestLogitsArgs&);
 
+// layer_input.cu
+bool can_add_layer_input(Queue, const LayerInputArgs&);
+void add_layer_input(Queue, const LayerInputArgs&);
+
 // audio.cu
 void subsample(Queue, const SubsampleArgs&);
 void clip(Queue, const ClipArgs&);

@@ -147,6 +147,7 @@ Status run_server(const ServerArguments& arguments) {
       std::make_unique<serve::Service>(serve::ServiceOptions{.version = GEMMA4_VERSION,
                                                              .max_waiting = arguments.max_waiting,
                                                              .any_model = arguments.any_model,
+                                                             .page = arguments.page,
                                                              .cors_origins = arguments.cors_origins,
                                                              .http = options},
                                        std::move(models), std::move(keys));

@@ -46,7 +46,7 @@ for (const [size, viewport] of [['desktop', { width: 1280, height: 800 }], ['pho
       assert.equal(await overflow(page), 0);
       await page.keyboard.press('Escape');
       await page.keyboard.press('Alt+m');
-      await page.locator('.chart path.line').first().waitFor();
+      await page.locator('.chart path.line').first().waitFor({ state: 'attached' });
       await expectAccessible(page, 'dashboard');
       assert.equal(await overflow(page), 0);
       assert.deepEqual(problems, []);

@@ -19,7 +19,7 @@ export class Chart {
     this.values = options.series.map(() => element('b'));
     this.hint = element('div.chart-hint', { hidden: true });
     this.element = element('figure.chart', {},
-      element('figcaption', {}, element('h3', {}, options.title), element('ul', {}, options.series.map((name, i) =>
+      element('figcaption', {}, element('h2', {}, options.title), element('ul', {}, options.series.map((name, i) =>
         element('li', { 'data-series': i }, name ? element('span', {}, name) : null, this.values[i])))),
       element('div.plot', {}, this.plot, this.hint));
     this.plot.addEventListener('pointermove', (event) => this.point(event));

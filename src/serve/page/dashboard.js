@@ -30,7 +30,7 @@ export class Dashboard {
       ['hits', 'prompt tokens from cache'], ['step', 'a step of the engine'], ['all', 'tokens generated']].map(([name, label]) =>
       [name, { value: element('b', {}, '–'), label }]));
     this.problem = element('div.error', { role: 'alert', hidden: true });
-    this.element = element('div.dashboard', {},
+    this.element = element('div.dashboard', { tabindex: '0', role: 'region', 'aria-label': 'The server at work' },
       element('dl.tiles', {}, Object.values(this.tiles).map(({ value, label }) => element('div', {}, element('dt', {}, label), element('dd', {}, value)))),
       this.problem,
       element('div.charts', {}, Object.values(this.charts).map((each) => each.element)),

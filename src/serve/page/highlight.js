@@ -2,11 +2,10 @@
 import { element } from './dom.js';
 import hljs from './vendor/highlight/core.js';
 
-const kLanguages = ['bash', 'c', 'cpp', 'csharp', 'css', 'diff', 'go', 'java', 'javascript', 'json', 'kotlin',
-  'python', 'rust', 'sql', 'typescript', 'xml', 'yaml'];
+const kLanguages = ['bash', 'c', 'cpp', 'diff', 'go', 'java', 'javascript', 'json', 'python', 'rust', 'sql', 'typescript', 'xml', 'yaml'];
 const kOtherNames = { sh: 'bash', shell: 'bash', console: 'bash', zsh: 'bash', 'c++': 'cpp', cc: 'cpp', cuda: 'cpp',
-  h: 'cpp', hpp: 'cpp', cs: 'csharp', js: 'javascript', mjs: 'javascript', jsx: 'javascript', ts: 'typescript',
-  tsx: 'typescript', py: 'python', rs: 'rust', html: 'xml', svg: 'xml', yml: 'yaml', kt: 'kotlin', golang: 'go',
+  h: 'cpp', hpp: 'cpp', js: 'javascript', mjs: 'javascript', jsx: 'javascript', ts: 'typescript',
+  tsx: 'typescript', py: 'python', rs: 'rust', html: 'xml', svg: 'xml', yml: 'yaml', golang: 'go',
   patch: 'diff', jsonc: 'json' };
 
 const loading = new Map();  // name to the promise of its grammar

@@ -58,6 +58,7 @@ test('colours follow the system until they are chosen, and the choice stays', as
   const brightness = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((sum, c) => sum + Number(c), 0));
   assert.ok(await brightness() > 600);
   await page.emulateMedia({ colorScheme: 'dark' });
+  await page.locator('html[data-theme=dark]').waitFor();  // the page hears of it a moment later
   assert.ok(await brightness() < 150);
   await page.getByRole('button', { name: 'Light colours' }).click();
   assert.ok(await brightness() > 600);

@@ -1,6 +1,6 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-clients test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
+.PHONY: help run build test test-clients test-page test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
@@ -31,6 +31,12 @@ test-clients:  ## the clients `openai`, `@anthropic-ai/sdk` and `ollama` against
 	@$(MAKE) --no-print-directory build/ci/build.ninja
 	@cmake --build --preset ci --target gemma4
 	@scripts/test_clients.sh || [ $$? = 77 ]
+
+test-page:  ## the page at / in headless Chromium; node, npm, network
+	@scripts/install_deps.sh build test vocabulary page
+	@$(MAKE) --no-print-directory build/ci/build.ninja
+	@cmake --build --preset ci --target gemma4
+	@scripts/test_page.sh || [ $$? = 77 ]
 
 # Tests of the real vocabulary skip without it, and say so.
 vocabulary:
@@ -86,7 +92,7 @@ verify-full-size: build  ## full-size E2B from the formula against the reference
 	@scripts/verify_full_size.sh
 
 deps:  ## install every Debian package that any of these commands needs
-	@scripts/install_deps.sh build test bench lint fuzz aarch64 vocabulary
+	@scripts/install_deps.sh build test bench lint fuzz aarch64 vocabulary page
 
 clean:  ## remove everything built
 	@rm -rf build

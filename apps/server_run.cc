@@ -148,6 +148,7 @@ Status run_server(const ServerArguments& arguments) {
   serve::ServiceOptions service_options{.version = GEMMA4_VERSION,
                                         .max_waiting = arguments.max_waiting,
                                         .any_model = arguments.any_model,
+                                        .page = arguments.page,
                                         .cors_origins = arguments.cors_origins,
                                         .http = options};
   service_options.responses.max_responses = static_cast<size_t>(arguments.keep_responses);

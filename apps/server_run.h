@@ -18,6 +18,7 @@ struct ServerArguments {
   int port = 8080;
   std::string api_keys;  // file; empty: none
   std::vector<std::string> cors_origins;
+  bool page = true;
   int64_t max_body_megabytes = 64;
   int64_t max_connections = 1024;
   int64_t keep_responses = 4096;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian 12 packages that are missing for the groups named. Silent when there are none.
 #
-#   scripts/install_deps.sh build|test|bench|lint|fuzz|aarch64|vocabulary...
+#   scripts/install_deps.sh build|test|bench|lint|fuzz|aarch64|vocabulary|page...
 #
 # As root or with sudo it installs; otherwise it prints the command to run and exits with 1.
 set -eu
@@ -25,6 +25,7 @@ packages_of() {
     lint) echo clang-format-14 clang-tidy-14 ;;
     fuzz) echo clang-14 libclang-rt-14-dev ;;
     aarch64) echo g++-aarch64-linux-gnu qemu-user ;;
+    page) echo chromium:chromium node:nodejs npm:npm ca-certificates ;;
     vocabulary) echo git:git node:nodejs npm:npm ca-certificates ;;
     *)
       echo "install_deps: no group named '$1'" >&2

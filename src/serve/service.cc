@@ -8,6 +8,7 @@
 #include "serve/ollama/chat.h"
 #include "serve/openai/chat.h"
 #include "serve/openai/completions.h"
+#include "serve/page.h"
 #include "serve/service_call.h"
 
 namespace gemma4::serve {
@@ -81,11 +82,12 @@ void Service::add_routes() {
   add("GET", "/api/version", [this](const std::shared_ptr<Call>& call) {
     call->reply(json::Value::Object{{"version", options_.version}});
   });
-  // Ollama's clients ask whether somebody is there.
-  add_open("GET", "/", [](const http::Request&) {
-    return http::Response{.body = "gemma4 is running\n",
-                          .content_type = "text/plain; charset=utf-8"};
-  });
+  add_open("GET", "/",
+           [this](const http::Request& request) { return answer_root(request, options_.page); });
+  if (options_.page)
+    add_open("GET", "/page/{file}", [](const http::Request& request) {
+      return answer_page_file(request, std::string_view(request.path).substr(6));
+    });
 }
 
 http::Handlers Service::handlers() {

@@ -31,6 +31,7 @@ struct ServiceOptions {
   // Sequences that may wait for their turn; requests beyond them are told to come back later.
   int64_t max_waiting = 256;
   bool any_model = false;                      // unknown names of models mean the first
+  bool page = true;                            // serve the page at "/"
   std::vector<std::string> cors_origins = {};  // that pages may call from; "*": all
   http::ServerOptions http = {};               // for its limits in messages
   ResponseStore::Limits responses = {};        // what is kept of /v1/responses

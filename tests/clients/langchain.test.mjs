@@ -43,25 +43,26 @@ for (const [name, make] of [['openai', openai], ['ollama', ollama]]) {
     assert.ok(Number.isInteger(value.age));
   });
 
-  test(`${name}: an abort ends the work`, async () => {
-    const control = new AbortController();
-    const endless = make({ maxTokens: 3000, numPredict: 3000, temperature: 0, frequencyPenalty: -100,
-      fetch: undefined });
-    let parts = 0;
-    await assert.rejects(async () => {
-      for await (const _ of await endless.stream('hi', { signal: control.signal }))
-        if (++parts === 5) control.abort();
-    });
-    assert.equal(parts, 5);
-    await until(async () => await busy(server.url) === 0, 'an idle engine');
-  });
-
   test(`${name}: errors are those of the client`, async () => {
     await assert.rejects(make({ model: 'gpt-9' }).invoke('hi'), /gpt-9/);
     await assert.rejects(make({ topP: 7 }).invoke('hi'), /top_p/);
     await assert.rejects(make({}).invoke('word '.repeat(9000)), /4096/);
   });
 }
+
+// Not of @langchain/ollama, which stops to read and keeps its connection open.
+test('openai: an abort ends the work', async () => {
+  const control = new AbortController();
+  const endless = openai({ maxTokens: 3000, temperature: 0, frequencyPenalty: -100,
+    configuration: { baseURL: `${server.url}/v1` } });
+  let parts = 0;
+  await assert.rejects(async () => {
+    for await (const _ of await endless.stream('hi', { signal: control.signal }))
+      if (++parts === 5) control.abort();
+  });
+  assert.equal(parts, 5);
+  await until(async () => await busy(server.url) === 0, 'an idle engine');
+});
 
 test('openai: parallel calls, streamed', async () => {
   const messages = [{ role: 'user', content: 'hi' }];

@@ -21,6 +21,11 @@ export async function startServer(options = []) {
   return {
     url,
     log: () => log,
+    kill: () => new Promise((resolve) => {
+      server.removeAllListeners('exit');
+      server.on('exit', resolve);
+      server.kill('SIGKILL');
+    }),
     // Its exit code once it has drained.
     stop: () => new Promise((resolve) => {
       server.removeAllListeners('exit');

@@ -1,6 +1,6 @@
 # The commands of README.md. The work is done by the CMake presets; here they get short names.
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-clients test-page test-long test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
+.PHONY: help run build test test-clients test-page test-long load test-aarch64 vocabulary bench lint format asan tsan fuzz verify-full-size deps clean
 
 PROGRAM := build/release/gemma4
 
@@ -74,6 +74,12 @@ tsan:  ## the fast suite under thread sanitizer
 	@$(MAKE) --no-print-directory build/tsan/build.ninja
 	@cmake --build --preset tsan
 	@ctest --preset tsan --no-tests=error
+
+load:  ## 10,000 requests over 256 connections against the demo model: none lost, none mixed up; node
+	@scripts/install_deps.sh build vocabulary
+	@$(MAKE) --no-print-directory build/ci/build.ninja
+	@cmake --build --preset ci --target gemma4
+	@node tests/load/load.mjs build/ci/gemma4
 
 test-aarch64:  ## build for ARM, run the tests on emulated CPUs; minutes
 	@scripts/install_deps.sh build test aarch64

@@ -81,6 +81,16 @@ Command add_serve(CLI::App& app) {
                    "Answers that may wait for their turn; more are told to come back (503)")
       ->capture_default_str()
       ->check(whole_number(0, 1'000'000));
+  command
+      ->add_option("--cache-dir", arguments->cache_dir,
+                   "Folder in which beginnings of prompts are kept, for the next start (default: "
+                   "none). It has what was asked and answered, as tokens")
+      ->check(not_empty());
+  command
+      ->add_option("--cache-dir-size", arguments->cache_dir_megabytes,
+                   "Most that --cache-dir may hold, in MB; the oldest files are removed")
+      ->capture_default_str()
+      ->check(whole_number(1, 100'000'000));
   add_media_arguments(*command, arguments->media);
   add_projector_argument(*command, arguments->projector);
   add_engine_arguments(*command, arguments->engine);

@@ -15,6 +15,8 @@
 #include "engine/engine_thread.h"
 #include "http/server.h"
 #include "kernels/registry.h"
+#include "serve/engine_source.h"
+#include "serve/prefix_files.h"
 #include "serve/service.h"
 
 namespace gemma4::apps {
@@ -23,39 +25,28 @@ namespace {
 // While others read answers, a prompt takes steps of about this length.
 constexpr double kStepSeconds = 0.1;
 
-// The engine's thread as the server sees it.
-class EngineSource final : public serve::TokenSource {
- public:
-  explicit EngineSource(std::unique_ptr<engine::EngineThread> thread)
-      : thread_(std::move(thread)) {}
-
-  Result<engine::SequenceId> submit(engine::Request request, Sink sink) override {
-    return thread_->submit(std::move(request), std::move(sink));
-  }
-  void cancel(engine::SequenceId id) override { thread_->cancel(id); }
-  Stats stats() const override {
-    const engine::EngineThread::Stats from = thread_->stats();
-    return {.running = from.running,
-            .waiting = from.waiting,
-            .waiting_embeddings = from.waiting_embeddings,
-            .steps = from.steps,
-            .prompt_tokens = from.prompt_tokens,
-            .cached_prompt_tokens = from.cached_prompt_tokens,
-            .generated_tokens = from.generated_tokens,
-            .kv_blocks_used = from.kv_blocks_used,
-            .kv_blocks_total = from.kv_blocks_total,
-            .step_seconds_total = from.step_seconds_total};
-  }
-
- private:
-  std::unique_ptr<engine::EngineThread> thread_;
-};
-
 // "gemma-4-E2B-it" of a folder, "gemma-4-E2B-it-Q4_0" of a file
 std::string name_of_path(const std::string& path) {
   const std::filesystem::path file = std::filesystem::path(path).lexically_normal();
   const std::filesystem::path last = file.has_filename() ? file : file.parent_path();
   return last.extension() == ".gguf" ? last.stem().string() : last.filename().string();
+}
+
+// Keys and values depend on the files, on how weights and rows are kept, and on the kernels: those
+// of another build or machine round differently.
+Result<std::shared_ptr<serve::PrefixFiles>> open_prefix_files(
+    const ServerArguments& arguments, const answer::LoadedModel& loaded,
+    const engine::EngineOptions& options) {
+  G4_ASSIGN_OR_RETURN(const std::string files, serve::identity_of_files(loaded.path));
+  const kernels::Device* const card = loaded.model->device().get();
+  G4_ASSIGN_OR_RETURN(const kernels::Table table, kernels::default_table());
+  const std::string identity =
+      str_cat("gemma4 ", GEMMA4_VERSION, "\n", files, "quantize ", arguments.engine.quantize,
+              "\nkv ", name_of(options.kv_type), "\n",
+              card == nullptr ? std::string(table.name) : card->name(), "\n");
+  return serve::PrefixFiles::open({.folder = arguments.cache_dir,
+                                   .identity = identity,
+                                   .max_bytes = arguments.cache_dir_megabytes << 20});
 }
 
 Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& arguments,
@@ -76,9 +67,13 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   options.step_target_seconds = kStepSeconds;
   options.embeddings = true;
   make_room_for_pictures(options, model, 0);  // a request may ask for the most
+  if (!arguments.cache_dir.empty()) {
+    G4_ASSIGN_OR_RETURN(options.prefix_archive,
+                        open_prefix_files(arguments, parts.loaded, options));
+  }
   G4_ASSIGN_OR_RETURN(auto thread, engine::EngineThread::create(parts.loaded.model, options));
   parts.context_tokens = options.context_tokens;
-  parts.source = std::make_unique<EngineSource>(std::move(thread));
+  parts.source = std::make_unique<serve::EngineSource>(std::move(thread));
   if (model.config().vision || model.config().audio) {
     G4_ASSIGN_OR_RETURN(parts.tower_device,
                         kernels::open_cpu_device({.num_threads = arguments.engine.threads}));

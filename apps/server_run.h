@@ -26,6 +26,8 @@ struct ServerArguments {
   int64_t max_sequences = 8;
   int64_t max_waiting = 256;
   MediaArguments media;
+  std::string cache_dir;  // prefixes are kept there; empty: nowhere
+  int64_t cache_dir_megabytes = 4096;
   std::string projector;
   EngineArguments engine;
 };

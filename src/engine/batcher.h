@@ -60,6 +60,7 @@ class Batcher {
     int64_t kv_blocks_total = 0;   // of all kinds of layers
   };
   Counts counts() const;
+  PrefixCache& prefixes() { return prefixes_; }
 
  private:
   static Prefix prefix_of(const Sequence& sequence);

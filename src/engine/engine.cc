@@ -73,6 +73,25 @@ Result<SequenceId> Engine::submit(Request request) {
   return next_id_ - 1;
 }
 
+bool Engine::archive_one() {
+  if (options_.prefix_archive == nullptr) return false;
+  const auto prefix = batcher_.prefixes().take_unsaved(*device_);
+  if (prefix) options_.prefix_archive->save(*prefix);
+  return prefix.has_value();
+}
+
+// Until the cache is full. What an archive gives is checked against the vocabulary and the shape.
+Status Engine::restore_prefixes() {
+  if (options_.prefix_archive == nullptr) return {};
+  while (auto prefix = options_.prefix_archive->next()) {
+    const auto vocab_size = static_cast<int32_t>(model_->config().text.vocab_size);
+    if (std::ranges::any_of(prefix->tokens, [&](int32_t id) { return id < 0 || id >= vocab_size; }))
+      continue;
+    if (!batcher_.prefixes().restore(*std::move(prefix), *device_)) break;
+  }
+  return device_->finish();
+}
+
 void Engine::cancel(SequenceId id) { batcher_.cancel(id); }
 
 Engine::Stats Engine::stats() const {

@@ -20,6 +20,7 @@
 #include "base/thread_pool.h"
 #include "engine/batcher.h"
 #include "engine/memory_plan.h"
+#include "engine/prefix_archive.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
 #include "engine/step_cost.h"
@@ -50,6 +51,8 @@ struct EngineOptions {
   // Sliding windows that the cache has room for beyond those of running sequences: as many prefixes
   // can be kept while all run. Servers want two for each sequence.
   int64_t prefix_windows = 0;
+  // Keeps prefixes beyond this engine; null: they end with it.
+  std::shared_ptr<PrefixArchive> prefix_archive;
   // While sequences generate, prompts are cut so that a step takes about as long; 0: steps are as
   // long as chunk_tokens allow.
   double step_target_seconds = 0;
@@ -86,6 +89,9 @@ class Engine {
   // kUnavailable when the device has failed; nothing runs after that.
   Result<std::vector<Event>> step();
 
+  // Saves a prefix that is not in the archive yet; false when there is none.
+  bool archive_one();
+
   // Times every kernel of the steps that follow, one by one, which makes them slower; null: no
   // more.
   void watch(ops::Profile* profile) { profile_ = profile; }
@@ -109,6 +115,7 @@ class Engine {
          const MemoryPlan& memory, std::shared_ptr<kernels::Device> device, model::KvCache cache,
          model::InputBuffer inputs, kernels::Device::Memory workspace);
   Status check(const Request& request) const;
+  Status restore_prefixes();
   StepLimits limits() const;
   model::Batch batch_of(std::span<const ScheduledSequence> scheduled) const;
   void count_computed(int64_t tokens);

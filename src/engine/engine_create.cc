@@ -68,9 +68,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Mode
   if (!inputs.ok()) return explained(inputs.error());
   auto workspace = device->allocate(memory.workspace_bytes);
   if (!workspace.ok()) return explained(workspace.error());
-  return std::unique_ptr<Engine>(new Engine(std::move(model), clamped, memory, std::move(device),
+  std::unique_ptr<Engine> engine(new Engine(std::move(model), clamped, memory, std::move(device),
                                             std::move(cache).value(), std::move(inputs).value(),
                                             std::move(workspace).value()));
+  G4_RETURN_IF_ERROR(engine->restore_prefixes());
+  return engine;
 }
 
 Engine::Engine(std::shared_ptr<const model::Model> model, const EngineOptions& options,

@@ -70,9 +70,19 @@ void EngineThread::run(const std::shared_ptr<const model::Model>& model,
   finish_all();
 }
 
+bool EngineThread::is_idle() const {
+  return !stopping_ && submissions_.empty() && cancels_.empty() && !engine_->has_work();
+}
+
 // Waits for something to do and hands the engine what came in; false: stop.
 bool EngineThread::take_mail() {
   std::unique_lock lock(mutex_);
+  while (is_idle()) {  // time to save what was computed
+    lock.unlock();
+    const bool saved = engine_->archive_one();
+    lock.lock();
+    if (!saved) break;
+  }
   wake_.wait(lock, [&] {
     return stopping_ || !submissions_.empty() || !cancels_.empty() || engine_->has_work();
   });
@@ -115,7 +125,9 @@ void EngineThread::deliver(std::span<const Event> events) {
 void EngineThread::finish_all() {
   for (const auto& [id, sink] : sinks_) engine_->cancel(id);
   const Status status = step();  // nothing is left to run in it
-  if (!status.ok()) fail_all(status.error());
+  if (!status.ok()) return fail_all(status.error());
+  while (engine_->archive_one()) {
+  }
 }
 
 void EngineThread::fail_all(const Error& error) {

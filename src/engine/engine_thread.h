@@ -58,6 +58,7 @@ class EngineThread {
   };
   EngineThread() = default;
   void run(const std::shared_ptr<const model::Model>& model, const EngineOptions& options);
+  bool is_idle() const;  // under the mutex
   bool take_mail();
   Status step();
   void deliver(std::span<const Event> events);

@@ -110,6 +110,29 @@ void PrefixCache::insert(const Prefix& prefix, model::KvSequence& kv) {
   entries_.push_front(std::move(entry));
 }
 
+std::optional<SavedPrefix> PrefixCache::take_unsaved(kernels::Device& device) {
+  for (Entry& entry : entries_) {
+    if (entry.saved || !entry.media.empty() || entry.kv.length < kBlockTokens) continue;
+    entry.saved = true;
+    const auto sliding = static_cast<size_t>(index_of(model::AttentionKind::kSliding));
+    return SavedPrefix{.tokens = entry.tokens,
+                       .sliding_first = entry.kv.tables[sliding].first,
+                       .rows = cache_->save(entry.kv, device)};
+  }
+  return std::nullopt;
+}
+
+bool PrefixCache::restore(SavedPrefix saved, kernels::Device& device) {
+  if (!enabled_) return false;
+  auto kv = cache_->restore(static_cast<int64_t>(saved.tokens.size()), saved.sliding_first,
+                            saved.rows, device);
+  if (!kv) return false;
+  Entry entry{.tokens = std::move(saved.tokens), .kv = *std::move(kv), .saved = true};
+  entry.hashes = chain_hashes(entry.tokens);
+  entries_.push_back(std::move(entry));
+  return true;
+}
+
 bool PrefixCache::evict() {
   if (entries_.empty()) return false;
   cache_->release(entries_.back().kv);

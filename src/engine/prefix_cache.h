@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/prefix_archive.h"
 #include "model/kv_cache.h"
 #include "model/soft_tokens.h"
 
@@ -51,6 +53,13 @@ class PrefixCache {
   bool reserve(model::KvSequence& kv, int64_t tokens);
   void clear();
 
+  // The entry last used of those that were neither given nor taken by these two; nothing when there
+  // is none. Entries with media, or shorter than a block, are left out.
+  std::optional<SavedPrefix> take_unsaved(kernels::Device& device);
+  // Puts it behind all others. False, and nothing changed, when it is no prefix of this cache or
+  // there is no room for it beside what is there.
+  bool restore(SavedPrefix saved, kernels::Device& device);
+
   int64_t num_entries() const { return static_cast<int64_t>(entries_.size()); }
   int64_t num_evictions() const { return num_evictions_; }
 
@@ -61,6 +70,7 @@ class PrefixCache {
     std::vector<model::VisionBlock> blocks;
     std::vector<uint64_t> hashes;  // of the ids up to the end of each full block
     model::KvSequence kv;
+    bool saved = false;
     Prefix prefix() const { return {tokens, media, blocks}; }
   };
   using Entries = std::list<Entry>;

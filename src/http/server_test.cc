@@ -134,6 +134,54 @@ TEST(HttpServer, FaultsHaveTheirStatus) {
             "HTTP/1.1 408");
 }
 
+// Two readers of one stream of bytes must not see different requests in it. What could be read in
+// two ways is refused, and nothing behind it is answered.
+TEST(HttpServer, RequestsCannotBeSmuggled) {
+  const auto server = serve(answering(echo));
+  const auto answers_to = [&](const std::string& bytes) {
+    TestClient client(server->port());
+    client.send(bytes);
+    return client.read_until("", milliseconds(1000));
+  };
+  const std::string hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string post = "POST /p HTTP/1.1\r\nHost: x\r\n";
+  for (const std::string& headers : {
+           std::string("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+           std::string("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
+           std::string("Content-Length: 0\r\nContent-Length: 40\r\n\r\n"),
+           std::string("Content-Length: -1\r\n\r\n"),
+           std::string("Content-Length: +0\r\n\r\n"),
+           std::string("Content-Length: 0x0\r\n\r\n"),
+           std::string("Content-Length: 18446744073709551616\r\n\r\n"),
+           std::string("Content-Length : 0\r\n\r\n"),
+           std::string("Content-Length: 0\n\n"),
+           std::string("Transfer-Encoding: chunked\r\n\r\n0\n\n"),
+           std::string("Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
+           std::string("X: a\0b\r\n\r\n", 10),
+       }) {
+    const std::string text = answers_to(post + headers + hidden);
+    EXPECT_THAT(text, Not(HasSubstr("/hidden"))) << headers << text;
+    EXPECT_THAT(text, Not(HasSubstr(" 200 "))) << headers << text;
+  }
+  // A line that is folded belongs to the header before it.
+  const std::string folded =
+      answers_to("GET /f HTTP/1.1\r\nHost: x\r\nX-Mark: a\r\n Content-Length: 9\r\n\r\n");
+  EXPECT_THAT(folded, testing::AnyOf(HasSubstr("a Content-Length: 9"), StartsWith("HTTP/1.1 400")));
+}
+
+TEST(HttpServer, FloodsOfHeadersAreCutOff) {
+  const auto server = serve(answering(echo));
+  std::string many = "GET / HTTP/1.1\r\nHost: x\r\n";
+  for (int i = 0; i < 100'000; ++i) many += "a: b\r\n";
+  TestClient client(server->port());
+  client.send(many);
+  EXPECT_THAT(client.read_all(), StartsWith("HTTP/1.1 431"));
+  TestClient line(server->port());
+  line.send(std::string(1'000'000, 'G'));
+  line.read_all();
+  EXPECT_TRUE(line.closed());
+}
+
 TEST(HttpServer, SlowSendersDoNotHoldUpOthers) {
   const auto server = serve(answering(echo));
   TestClient slow(server->port());

@@ -18,6 +18,7 @@ KvCache::KvCache(const TextConfig& text, BlockCounts blocks) : window_(text.slid
   for (const LayerPlan& plan : plan_layers(text)) {
     storage_.push_back({.heads = plan.num_kv_heads, .head_dim = plan.head_dim});
     kv_layer_.push_back(plan.kv_layer);
+    kinds_.push_back(plan.kind);
   }
   for (const AttentionKind kind : kKinds) {
     auto& list = free_[static_cast<size_t>(index_of(kind))];
@@ -180,6 +181,59 @@ void KvCache::release(KvSequence& sequence) {
   for (size_t i = 0; i < free_.size(); ++i)
     for (const int32_t block : sequence.tables[i].blocks) give_back(i, block);
   sequence = {};
+}
+
+template <typename Visit>
+void KvCache::for_each_part(const KvSequence& sequence, Visit visit) const {
+  for (const AttentionKind kind : kKinds) {
+    const BlockTable& table = sequence.tables[static_cast<size_t>(index_of(kind))];
+    for (int64_t n = table.first; n < blocks_for(sequence.length); ++n) {
+      const auto block = static_cast<size_t>(table.blocks[static_cast<size_t>(n - table.first)]);
+      for (size_t layer = 0; layer < storage_.size(); ++layer) {
+        const Storage& storage = storage_[layer];
+        if (kinds_[layer] != kind || storage.k == nullptr) continue;
+        const auto bytes =
+            static_cast<size_t>(storage.heads * kBlockTokens * row_bytes(dtype_, storage.head_dim));
+        for (const kernels::Device::Memory* memory : {&storage.k, &storage.v})
+          visit(memory->get() + block * bytes, bytes);
+      }
+    }
+  }
+}
+
+std::vector<std::byte> KvCache::save(const KvSequence& sequence, kernels::Device& device) const {
+  size_t size = 0;
+  for_each_part(sequence, [&](std::byte*, size_t bytes) { size += bytes; });
+  std::vector<std::byte> saved(size);
+  std::byte* to = saved.data();
+  for_each_part(sequence, [&](std::byte* memory, size_t bytes) {
+    device.download(to, memory, bytes);
+    to += bytes;
+  });
+  return saved;
+}
+
+std::optional<KvSequence> KvCache::restore(int64_t length, int32_t sliding_first,
+                                           std::span<const std::byte> bytes,
+                                           kernels::Device& device) {
+  if (length < 1 || sliding_first < 0 || sliding_first > first_sliding_block(length))
+    return std::nullopt;
+  KvSequence sequence;
+  sequence.tables[static_cast<size_t>(index_of(AttentionKind::kSliding))].first = sliding_first;
+  if (!reserve(sequence, length)) return std::nullopt;
+  sequence.length = length;
+  size_t size = 0;
+  for_each_part(sequence, [&](std::byte*, size_t part) { size += part; });
+  if (size != bytes.size()) {
+    release(sequence);
+    return std::nullopt;
+  }
+  const std::byte* from = bytes.data();
+  for_each_part(sequence, [&](std::byte* memory, size_t part) {
+    device.upload(memory, from, part);
+    from += part;
+  });
+  return sequence;
 }
 
 int64_t KvCache::slot(const BlockTable& table, int64_t position) {

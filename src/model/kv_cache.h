@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -72,6 +74,14 @@ class KvCache {
   // Whether no other sequence has the blocks of `position`, so that this one may write there.
   bool owns_alone(const KvSequence& sequence, int64_t position) const;
 
+  // The bytes of the blocks of a sequence: by kind, block and layer, keys before values. Only a
+  // cache of the same shape and type, under the same kernels, can read them.
+  std::vector<std::byte> save(const KvSequence& sequence, kernels::Device& device) const;
+  // A sequence of `length` positions with those bytes, whose sliding layers begin with block
+  // `sliding_first`. Nothing when there are not enough free blocks, or the sizes do not fit.
+  std::optional<KvSequence> restore(int64_t length, int32_t sliding_first,
+                                    std::span<const std::byte> bytes, kernels::Device& device);
+
   // Physical slot of a stored or reserved position.
   static int64_t slot(const BlockTable& table, int64_t position);
   // The storage that layer `layer` reads: its own or its donor's.
@@ -90,10 +100,14 @@ class KvCache {
   KvCache(const TextConfig& text, BlockCounts blocks);
   void drop_front(BlockTable& table, AttentionKind kind, int64_t first_block);
   void give_back(size_t kind, int32_t block);
+  // Calls `visit(memory, bytes)` for every part of a block that save() writes.
+  template <typename Visit>
+  void for_each_part(const KvSequence& sequence, Visit visit) const;
   // The first that a query at position `length` sees.
   int32_t first_sliding_block(int64_t length) const;
-  std::vector<Storage> storage_;  // per layer; empty where the layer shares
-  std::vector<int> kv_layer_;     // per layer: whose storage it reads
+  std::vector<Storage> storage_;      // per layer; empty where the layer shares
+  std::vector<int> kv_layer_;         // per layer: whose storage it reads
+  std::vector<AttentionKind> kinds_;  // per layer
   DType dtype_ = DType::kF32;
   std::array<std::vector<int32_t>, kNumAttentionKinds> free_;
   std::array<std::vector<int32_t>, kNumAttentionKinds> references_;  // by block: sequences

@@ -94,9 +94,9 @@ Status AnswerRun::prepare_chat() {
   G4_ASSIGN_OR_RETURN(std::vector<chat::PromptPart> parts,
                       chat::render(messages, options, form_.tools()));
   Prepared prepared;
+  // What a request says of calls holds after results, too: whoever asks again says it again.
   prepared.start = {.thinking = request_.thinking && begun.empty(),
-                    .in_thought = chat::ends_in_thought(parts) && begun.empty(),
-                    .after_results = !messages.empty() && messages.back().role == "tool"};
+                    .in_thought = chat::ends_in_thought(parts) && begun.empty()};
   if (!begun.empty()) {
     if (chat::ends_in_thought(parts)) parts.push_back({"<channel|>", true});
     parts.push_back({std::move(begun), false});

@@ -180,6 +180,28 @@ TEST_F(ServiceFaults, UnknownModelsAndPathsAreA404) {
   EXPECT_THAT(wrong_method->response.headers, testing::Contains(testing::Pair("Allow", "POST")));
 }
 
+// Paths are routes and nothing else: none of them is looked for on a disk.
+TEST_F(ServiceFaults, PathsLeadNowhereElse) {
+  for (const char* path :
+       {"/../etc/passwd", "/..%2f..%2fetc/passwd", "/v1/models/../../../etc/passwd",
+        "/v1/models/..%2f..%2fetc%2fpasswd", "//etc/passwd", "/v1/models/%00", "etc/passwd", "",
+        "*", "/./../", "/v1/chat/completions/../../../models"}) {
+    const auto exchange = get(path);
+    EXPECT_EQ(exchange->response.status, 404) << path;
+    EXPECT_THAT(exchange->response.body, testing::Not(HasSubstr("root:"))) << path;
+    EXPECT_EQ(exchange->num_endings, 1);
+  }
+}
+
+TEST_F(ServiceFaults, BytesThatAreNotUtf8AreA400) {
+  for (const char* bytes : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82"})
+    for (const char* path : {"/v1/chat/completions", "/v1/messages", "/api/chat", "/tokenize"})
+      answer(path,
+             str_cat(R"({"max_tokens":1,"content":"a)", bytes,
+                     R"(b","messages":[{"role":"user","content":"a)", bytes, R"(b"}]})"),
+             400);
+}
+
 TEST_F(ServiceFaults, PromptsThatAreTooLongAreToldTheNumbers) {
   std::string words;
   for (int i = 0; i < 600; ++i) words += "word ";

@@ -21,6 +21,11 @@ export async function startServer(options = []) {
   return {
     url,
     log: () => log,
+    kill: () => new Promise((resolve) => {
+      server.removeAllListeners('exit');
+      server.on('exit', resolve);
+      server.kill('SIGKILL');
+    }),
     // Its exit code once it has drained.
     stop: () => new Promise((resolve) => {
       server.removeAllListeners('exit');
@@ -40,6 +45,31 @@ export const weather = {
     additionalProperties: false,
   },
 };
+
+export const time = {
+  name: 'get_time',
+  description: 'The time in a zone',
+  parameters: {
+    type: 'object',
+    properties: { zone: { enum: ['UTC', 'CET'] } },
+    required: ['zone'],
+    additionalProperties: false,
+  },
+};
+
+// A request for which the demo model makes two calls or more: the same seed gives the same tokens.
+// What the marker that begins a call (token 7) is worth is raised, since it rarely makes a second.
+export async function parallelCalls(url, fields) {
+  for (let seed = 0; seed < 60; ++seed) {
+    const request = { seed, temperature: 1, max_tokens: 200, logit_bias: { 7: 8 } };
+    const answer = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST', body: JSON.stringify({ ...fields, ...request, tool_choice: 'required' }) });
+    const [choice] = (await answer.json()).choices;
+    if (choice.finish_reason === 'tool_calls' && choice.message.tool_calls.length > 1)
+      return { request, calls: choice.message.tool_calls.map((call) => call.function) };
+  }
+  throw new Error('no seed of 60 makes two calls');
+}
 
 export const person = {
   type: 'object',

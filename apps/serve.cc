@@ -29,7 +29,8 @@ void add_http_arguments(CLI::App& command, ServerArguments& arguments) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
-  command.add_flag("!--no-page", arguments.page, "Leave out the page at /");
+  command.add_flag_callback(
+      "--no-page", [&arguments] { arguments.page = false; }, "Leave out the page at /");
   command
       .add_option("--max-body", arguments.max_body_megabytes, "Largest body of a request, in MB")
       ->capture_default_str()

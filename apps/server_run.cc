@@ -16,6 +16,7 @@
 #include "http/server.h"
 #include "kernels/registry.h"
 #include "serve/engine_source.h"
+#include "serve/log.h"
 #include "serve/prefix_files.h"
 #include "serve/service.h"
 
@@ -137,6 +138,7 @@ Status run_server(const ServerArguments& arguments) {
   if (!arguments.api_keys.empty()) {
     G4_ASSIGN_OR_RETURN(keys, serve::ApiKeys::load(arguments.api_keys));
   }
+  if (arguments.engine.verbose) serve::log_everything();
   G4_ASSIGN_OR_RETURN(auto models, load_all(arguments));
   std::string names;
   for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->name();

@@ -19,16 +19,29 @@ spdlog::logger& logger() {
   return *made;
 }
 
+spdlog::level::level_enum level_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      break;
+  }
+  return spdlog::level::err;
+}
+
 }  // namespace
 
 void log_line(LogLevel level, const json::Value::Object& members) {
   const std::string object = json::dump(members);
   const std::string inner = object.substr(1, object.size() - 2);
-  logger().log(level == LogLevel::kInfo      ? spdlog::level::info
-               : level == LogLevel::kWarning ? spdlog::level::warn
-                                             : spdlog::level::err,
-               spdlog::string_view_t(inner));
+  logger().log(level_of(level), spdlog::string_view_t(inner));
 }
+
+void log_everything() { logger().set_level(spdlog::level::debug); }
 
 void silence_log() { logger().set_level(spdlog::level::off); }
 

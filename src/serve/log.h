@@ -6,10 +6,12 @@
 
 namespace gemma4::serve {
 
-enum class LogLevel { kInfo, kWarning, kError };
+// kDebug is left out unless log_everything() was called.
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 // {"time":…,"level":…, and the members}. Any thread.
 void log_line(LogLevel level, const json::Value::Object& members);
+void log_everything();
 // Nothing is logged any more; for tests.
 void silence_log();
 

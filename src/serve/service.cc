@@ -125,6 +125,11 @@ std::optional<http::Response> Service::admit(const http::Request& head) {
   const auto found = router_.find(head.method, head.path);
   const auto refuse = [&](const ApiError& error) {
     metrics_.responded(found.target == nullptr ? "other" : found.target->name, error.status, 0);
+    log_line(LogLevel::kInfo, {{"event", "refused"},
+                               {"client", head.client},
+                               {"method", head.method},
+                               {"path", head.path},
+                               {"status", error.status}});
     return decorate(error_response(protocol, error), head);
   };
   if (found.target == nullptr) {
@@ -176,7 +181,7 @@ void Service::handle(const Exchange& exchange) {
     exchange->reply(fault(http::Fault::kFailed, request));
     return;
   }
-  const auto call = std::make_shared<Call>(*this, exchange, found.target->name, found.parameter);
+  const auto call = std::make_shared<Call>(*this, exchange, *found.target, found.parameter);
   found.target->answer(call);
 }
 

@@ -25,12 +25,13 @@ inline std::string_view key_of(const http::Request& request) {
 
 class Service::Call {
  public:
-  Call(Service& service, Exchange to, std::string route_name, std::string_view path_end)
+  Call(Service& service, Exchange to, const Route& route, std::string_view path_end)
       : exchange(std::move(to)),
         parameter(path_end),
         protocol(protocol_of(exchange->request())),
         service_(service),
-        route_(std::move(route_name)) {}
+        route_(route.name),
+        routine_(!route.needs_key) {}
 
   const Exchange exchange;
   const std::string parameter;  // of the path
@@ -78,12 +79,16 @@ class Service::Call {
                              {"status", status},
                              {"ms", static_cast<int64_t>(seconds * 1000)}};
     line.insert(line.end(), members_.begin(), members_.end());
-    log_line(status >= 500 ? LogLevel::kWarning : LogLevel::kInfo, line);
+    log_line(status >= 500              ? LogLevel::kWarning
+             : routine_ && status < 400 ? LogLevel::kDebug
+                                        : LogLevel::kInfo,
+             line);
   }
 
   using Clock = AnswerRun::Clock;
   Service& service_;
   const std::string route_;
+  const bool routine_;  // health, metrics, files of the page: asked for again and again
   const Clock::time_point start_ = Clock::now();
   json::Value::Object members_;
 };

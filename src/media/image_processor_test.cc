@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "base/strings.h"
 #include "media/image_resize_weights.h"
 
 namespace gemma4::media {
@@ -45,25 +46,57 @@ TEST(ImageProcessor, SizesOfTheTable) {
   struct Case {
     ImageSize source;
     ImageSize targets[5];
+    int64_t soft_tokens[5];  // of which each is nine patches
   };
   const Case cases[] = {
-      {{640, 427}, {{480, 288}, {672, 432}, {960, 624}, {1344, 912}, {1920, 1296}}},
-      {{4032, 3024}, {{432, 336}, {624, 480}, {912, 672}, {1296, 960}, {1824, 1344}}},
-      {{1920, 1080}, {{528, 288}, {720, 384}, {1056, 576}, {1488, 816}, {2112, 1200}}},
-      {{1280, 640}, {{528, 240}, {768, 384}, {1104, 528}, {1584, 768}, {2256, 1104}}},
-      {{1, 1}, {{384, 384}, {528, 528}, {768, 768}, {1104, 1104}, {1584, 1584}}},
-      {{960, 672}, {{480, 336}, {672, 432}, {960, 672}, {1344, 912}, {1920, 1344}}},
-      {{3000, 100}, {{2160, 48}, {3072, 96}, {4368, 144}, {6192, 192}, {8784, 288}}},
-      {{1000, 1}, {{3360, 48}, {6720, 48}, {13440, 48}, {26880, 48}, {50784, 48}}},
-      {{300, 1}, {{3360, 48}, {6720, 48}, {13440, 48}, {19632, 48}, {27792, 48}}},
-      {{20, 2000}, {{48, 3360}, {48, 5664}, {48, 8016}, {96, 11328}, {144, 16032}}},
+      {{640, 427},
+       {{480, 288}, {672, 432}, {960, 624}, {1344, 912}, {1920, 1296}},
+       {60, 126, 260, 532, 1080}},
+      {{4032, 3024},
+       {{432, 336}, {624, 480}, {912, 672}, {1296, 960}, {1824, 1344}},
+       {63, 130, 266, 540, 1064}},
+      {{1920, 1080},
+       {{528, 288}, {720, 384}, {1056, 576}, {1488, 816}, {2112, 1200}},
+       {66, 120, 264, 527, 1100}},
+      {{1280, 640},
+       {{528, 240}, {768, 384}, {1104, 528}, {1584, 768}, {2256, 1104}},
+       {55, 128, 253, 528, 1081}},
+      {{1, 1},
+       {{384, 384}, {528, 528}, {768, 768}, {1104, 1104}, {1584, 1584}},
+       {64, 121, 256, 529, 1089}},
+      {{960, 672},
+       {{480, 336}, {672, 432}, {960, 672}, {1344, 912}, {1920, 1344}},
+       {70, 126, 280, 532, 1120}},
+      {{3000, 100},
+       {{2160, 48}, {3072, 96}, {4368, 144}, {6192, 192}, {8784, 288}},
+       {45, 128, 273, 516, 1098}},
+      {{1000, 1},
+       {{3360, 48}, {6720, 48}, {13440, 48}, {26880, 48}, {50784, 48}},
+       {70, 140, 280, 560, 1058}},
+      {{300, 1},
+       {{3360, 48}, {6720, 48}, {13440, 48}, {19632, 48}, {27792, 48}},
+       {70, 140, 280, 409, 579}},
+      {{20, 2000},
+       {{48, 3360}, {48, 5664}, {48, 8016}, {96, 11328}, {144, 16032}},
+       {70, 118, 167, 472, 1002}},
   };
   for (const Case& c : cases)
-    for (size_t i = 0; i < kImageBudgets.size(); ++i)
-      EXPECT_EQ(target_size(c.source, kImageBudgets[i]).value(), c.targets[i])
-          << c.source.width << "x" << c.source.height << " at " << kImageBudgets[i];
-  EXPECT_EQ(target_size({640, 427}, 280).value().soft_tokens(), 260);
-  EXPECT_EQ(target_size({640, 427}, 280).value().patches(), 2340);
+    for (size_t i = 0; i < kImageBudgets.size(); ++i) {
+      const auto size = target_size(c.source, kImageBudgets[i]).value();
+      SCOPED_TRACE(str_cat(c.source.width, "x", c.source.height, " at ", kImageBudgets[i]));
+      EXPECT_EQ(size, c.targets[i]);
+      EXPECT_EQ(size.soft_tokens(), c.soft_tokens[i]);
+      EXPECT_EQ(size.patches(), 9 * c.soft_tokens[i]);
+    }
+  // Sizes that the table has in one row with others
+  const std::pair<ImageSize, ImageSize> alike[] = {
+      {{612, 408}, {640, 427}},   {{640, 480}, {4032, 3024}}, {{1024, 768}, {4032, 3024}},
+      {{224, 224}, {1, 1}},       {{640, 640}, {1, 1}},       {{16, 16}, {1, 1}},
+      {{640, 360}, {1920, 1080}}, {{1280, 720}, {1920, 1080}}};
+  for (const auto& [one, other] : alike)
+    for (const int64_t budget : kImageBudgets)
+      EXPECT_EQ(target_size(one, budget).value(), target_size(other, budget).value())
+          << one.width << "x" << one.height << " at " << budget;
   // Double rounding at a multiple of 48 is the reference's too.
   EXPECT_EQ(target_size({154, 55}, 70).value(), (ImageSize{672, 192}));
   EXPECT_FALSE(target_size({640, 427}, 100).ok());

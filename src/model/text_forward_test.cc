@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "io/safetensors.h"
 #include "kernels/registry.h"
 
 namespace gemma4::model {
@@ -191,6 +192,26 @@ TEST_P(TextForward, MediaPlaceholdersAreEmbeddedAsThePadRow) {
   for (const int32_t id : model().config().placeholder_token_ids)
     EXPECT_EQ(model().embedding_id(id), model().config().text.pad_token_id);
   EXPECT_EQ(model().embedding_id(7), 7);
+}
+
+// The example of multimodal-prompt.md, section 6: t0 boi1 i2 i3 i4 eoi5 t6, a window of 4.
+TEST(Batch, ABlockIsSeenAsAWholeOnSlidingLayersOnly) {
+  const std::string path = std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/tiny-31b";
+  Config config = tiny("tiny-31b").config();
+  config.text.sliding_window = 4;
+  const Model model = Model::create(config, io::TensorStore::open(path).value()).value();
+  KvCache cache = cache_for(model);
+  KvSequence sequence;
+  ASSERT_TRUE(cache.reserve(sequence, 7));
+  const VisionBlock block = {2, 5};
+  Batch batch;
+  batch.add(model, sequence, std::vector<int32_t>{2, 3, 3, 3, 3, 3, 5}, {},
+            {.blocks = {&block, 1}});
+  constexpr auto kSliding = static_cast<size_t>(index_of(AttentionKind::kSliding));
+  EXPECT_EQ(batch.rows.key_begin[kSliding], (std::vector<int32_t>{0, 0, 0, 0, 1, 2, 3}));
+  EXPECT_EQ(batch.rows.key_end[kSliding], (std::vector<int32_t>{1, 2, 5, 5, 5, 6, 7}));
+  EXPECT_EQ(batch.rows.key_begin[1 - kSliding], (std::vector<int32_t>(7, 0)));
+  EXPECT_EQ(batch.rows.key_end[1 - kSliding], (std::vector<int32_t>{1, 2, 3, 4, 5, 6, 7}));
 }
 
 TEST(Batch, RowsKnowTheirKeysTheirSlotsAndWhoIsWanted) {

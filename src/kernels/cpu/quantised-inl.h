@@ -245,22 +245,18 @@ HWY_NOINLINE void quantised_tokens(const QuantisedRows& x, int64_t first, int64_
   tile(std::integral_constant<int, 1>());
 }
 
-// A few tokens: straight from the packed blocks.
+// A few tokens: straight from the packed blocks, one group after the other, so that a thread reads
+// one stream that what is asked for ahead runs along. Two groups side by side would share the
+// activations' registers, but begin two new streams after every K columns.
 template <class Format>
 void quantised_few(const QuantisedRows& x, int64_t first, int64_t tokens,
                    const typename Format::Block* blocks, int64_t groups, float* out,
                    int64_t out_stride) {
   const int64_t stride = x.blocks / Format::kSubBlocks;
-  int64_t g = 0;
-  const auto run = [&](auto count) HWY_ATTR {
-    constexpr int64_t kCount = decltype(count)::value;
-    for (; g + kCount <= groups; g += kCount)
-      quantised_tokens<Format, kCount * kGroupVectors>(
-          x, first, tokens, 0, x.blocks, {blocks + g * stride, stride},
-          {nullptr, 0, out + g * kPackedRows, out_stride}, ReadAhead());
-  };
-  if constexpr (kGroupVectors == 1) run(std::integral_constant<int64_t, 2>());
-  run(std::integral_constant<int64_t, 1>());
+  for (int64_t g = 0; g < groups; ++g)
+    quantised_tokens<Format, kGroupVectors>(
+        x, first, tokens, 0, x.blocks, {blocks + g * stride, stride},
+        {nullptr, 0, out + g * kPackedRows, out_stride}, ReadAhead());
 }
 
 // Many tokens: some columns of two groups of rows are taken apart into the first-level cache, then

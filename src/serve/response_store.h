@@ -1,4 +1,6 @@
-// Responses that clients come back to: by owner and id, bounded in number, bytes and age.
+// Responses that clients come back to: by owner and id, bounded in number, bytes and age. Where
+// there is no room for all, the owner who holds the most gives way: of n owners, none loses a
+// response while it holds no more than an n-th of what may be kept, whatever the others put.
 //
 //   ResponseStore store({});
 //   store.put(owner, "resp_1", {.body = body, .turn = turn});
@@ -23,7 +25,7 @@ namespace gemma4::serve {
 struct ResponseTurn {
   std::string input, output;  // JSON lists of items
   std::shared_ptr<ResponseTurn> previous;
-  std::shared_ptr<std::atomic<size_t>> held_bytes;  // of the store; set and counted by put()
+  std::shared_ptr<std::atomic<size_t>> held_bytes;  // of its owner; set and counted by put()
 
   ResponseTurn(std::string in, std::string out, std::shared_ptr<ResponseTurn> before)
       : input(std::move(in)), output(std::move(out)), previous(std::move(before)) {}
@@ -49,7 +51,8 @@ class ResponseStore {
   explicit ResponseStore(Limits limits, std::function<Clock::time_point()> now = Clock::now)
       : limits_(limits), now_(std::move(now)) {}
 
-  // Those that were used longest ago give way. A response larger than all bytes is not kept.
+  // Of the owner who holds most, those that were used longest ago give way. A response larger than
+  // all bytes is not kept.
   void put(const std::string& owner, const std::string& id, StoredResponse response);
   std::shared_ptr<const StoredResponse> find(const std::string& owner, const std::string& id);
   // Whether it was there.
@@ -59,26 +62,32 @@ class ResponseStore {
   size_t bytes() const;  // of bodies and of turns that are still needed
 
  private:
-  using Key = std::pair<std::string, std::string>;
   struct Entry {
-    Key key;
+    std::string id;
     std::shared_ptr<const StoredResponse> response;
     Clock::time_point put_at;
     size_t body_bytes = 0;
   };
-  using Entries = std::list<Entry>;  // those used last come first
+  using Entries = std::list<Entry>;
+  struct Owner {
+    Entries entries;  // those used last come first
+    std::map<std::string, Entries::iterator> places;
+    size_t body_bytes = 0;
+    // Of turns that are still needed, by stored responses or by answers that go on from them
+    std::shared_ptr<std::atomic<size_t>> turn_bytes = std::make_shared<std::atomic<size_t>>(0);
+    size_t held() const { return body_bytes + turn_bytes->load(); }
+  };
 
-  void erase(Entries::iterator entry);
+  static void erase(Owner& owner, Entries::iterator entry);
   void drop_old();
-  size_t held() const { return body_bytes_ + turn_bytes_->load(); }
+  void make_room();
+  size_t num_entries() const;
+  size_t held() const;
 
   const Limits limits_;
   const std::function<Clock::time_point()> now_;
   mutable std::mutex mutex_;
-  Entries entries_;
-  std::map<Key, Entries::iterator> places_;
-  size_t body_bytes_ = 0;
-  const std::shared_ptr<std::atomic<size_t>> turn_bytes_ = std::make_shared<std::atomic<size_t>>(0);
+  std::map<std::string, Owner> owners_;  // of whom something is kept or held
 };
 
 }  // namespace gemma4::serve

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
+
 namespace gemma4::serve {
 namespace {
 
@@ -50,6 +52,42 @@ TEST(ResponseStore, BytesAreBoundedWithTheTurnsThatLaterOnesNeed) {
   store.put("", "large", {std::string(30'000, 'x'), turn_of(text)});
   EXPECT_EQ(store.find("", "large"), nullptr);
   EXPECT_EQ(store.size(), 1u);
+}
+
+TEST(ResponseStore, ManyResponsesOfOneOwnerTakeNothingFromAnother) {
+  ResponseStore store({.max_responses = 6});
+  for (const char* id : {"1", "2", "3"}) store.put("small", id, {"body", turn_of("[]")});
+  for (int i = 0; i < 1000; ++i) store.put("greedy", std::to_string(i), {"body", turn_of("[]")});
+  for (const char* id : {"1", "2", "3"}) EXPECT_NE(store.find("small", id), nullptr) << id;
+  for (const char* id : {"997", "998", "999"}) EXPECT_NE(store.find("greedy", id), nullptr) << id;
+  EXPECT_EQ(store.size(), 6u);
+  // What others leave free is anybody's, until they want it.
+  for (const char* id : {"1", "2", "3"}) EXPECT_TRUE(store.remove("small", id));
+  for (int i = 0; i < 6; ++i) store.put("greedy", str_cat("more", i), {"body", turn_of("[]")});
+  EXPECT_NE(store.find("greedy", "more0"), nullptr);
+  store.put("small", "4", {"body", turn_of("[]")});
+  EXPECT_NE(store.find("small", "4"), nullptr);
+  EXPECT_EQ(store.size(), 6u);
+}
+
+TEST(ResponseStore, LargeResponsesOfOneOwnerTakeNothingFromAnother) {
+  ResponseStore store({.max_bytes = 20'000});
+  store.put("small", "1", {"body", turn_of(std::string(3000, 'x'))});
+  store.put("small", "2", {"body", turn_of(std::string(3000, 'x'))});
+  std::shared_ptr<ResponseTurn> last;
+  for (int i = 0; i < 20; ++i) {  // one conversation, all of which is held on to
+    last = turn_of(std::string(3000, 'x'), last);
+    store.put("greedy", std::to_string(i), {"body", last});
+  }
+  for (int i = 0; i < 20; ++i)
+    store.put("greedy", str_cat("loose", i), {"body", turn_of(std::string(3000, 'x'))});
+  EXPECT_NE(store.find("small", "1"), nullptr);
+  EXPECT_NE(store.find("small", "2"), nullptr);
+  last = nullptr;
+  store.put("greedy", "after", {"body", turn_of("[]")});
+  EXPECT_NE(store.find("greedy", "after"), nullptr);
+  EXPECT_NE(store.find("small", "1"), nullptr);
+  EXPECT_LE(store.bytes(), 20'000u);
 }
 
 TEST(ResponseStore, ALongConversationIsLetGoOneByOne) {

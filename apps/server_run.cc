@@ -122,7 +122,10 @@ void serve_until_signal(http::Server& server, serve::Service& service, int64_t d
   while (server.num_connections() > 0 && !again.interrupted() &&
          std::chrono::steady_clock::now() < end)
     std::this_thread::sleep_for(kNap);
-  server.drain(std::chrono::milliseconds(0));
+  // What is left gets its one ending, an error; for who reads it there is a moment.
+  constexpr std::chrono::seconds kToEnd(2);
+  service.end_answers();
+  server.drain(kToEnd);
 }
 
 }  // namespace

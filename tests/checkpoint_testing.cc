@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/program_testing.h"
+
 namespace gemma4 {
 
 TemporaryFolder::TemporaryFolder() {
@@ -51,6 +53,22 @@ void Checkpoint::write_weights() const {
   const uint64_t size = text.size();
   std::string file(reinterpret_cast<const char*>(&size), sizeof size);
   write_whole(weights(), file + text + data);
+}
+
+void make_seeing_model(const std::string& golden, const TemporaryFolder& folder) {
+  nlohmann::ordered_json config = parse_json(read_whole(kGoldens + "/" + golden + "/config.json"));
+  const nlohmann::ordered_json demo = parse_json(read_whole(kDemo + "/config.json"));
+  for (const auto& [key, value] : demo.items())
+    if (key.ends_with("_token_id") || key.ends_with("_token_index")) config[key] = value;
+  for (const char* key : {"vocab_size", "vocab_size_per_layer_input"})
+    config["text_config"][key] = demo["text_config"][key];
+  if (config["vision_config"].contains("position_embedding_size"))
+    config["vision_config"]["position_embedding_size"] = 256;  // for 1120 soft tokens
+  write_whole(folder / "config.json", config.dump());
+  const Outcome made = run_program({"synth", folder / "config.json", folder / "model"});
+  ASSERT_EQ(made.exit_code, 0) << testing::PrintToString(made);
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
+    std::filesystem::copy_file(kDemo + "/" + file, folder / (std::string("model/") + file));
 }
 
 }  // namespace gemma4

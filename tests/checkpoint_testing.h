@@ -52,4 +52,8 @@ class Checkpoint {
 };
 constexpr const char* kTensor = "model.language_model.layers.1.mlp.up_proj.weight";  // one of it
 
+// Makes the folder `model` in `folder`: the shapes of a tiny golden that sees, weights by the
+// formula, and the demo model's vocabulary.
+void make_seeing_model(const std::string& golden, const TemporaryFolder& folder);
+
 }  // namespace gemma4

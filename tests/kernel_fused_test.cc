@@ -144,7 +144,8 @@ TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
 TEST_P(FusedKernels, BestLogitsAreThoseOfTheDefinition) {
   Random random(73);
   constexpr float kNone = -std::numeric_limits<float>::infinity();
-  for (const int64_t cols : {int64_t{1}, int64_t{127}, int64_t{128}, int64_t{1000}, int64_t{70001}})
+  for (const int64_t cols : {int64_t{1}, int64_t{127}, int64_t{128}, int64_t{1000}, int64_t{8192},
+                             int64_t{70001}, int64_t{262144}})
     for (const int64_t values : {int64_t{3}, int64_t{1} << 30})
       for (const bool damaged : {false, true}) {
         constexpr int64_t kRows = 3;

@@ -14,28 +14,11 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-// The shapes of a tiny golden that sees, its ids those of the demo model's vocabulary.
-void make_model(const std::string& golden, const TemporaryFolder& folder) {
-  nlohmann::ordered_json config = parse_json(read_whole(kGoldens + "/" + golden + "/config.json"));
-  const nlohmann::ordered_json demo = parse_json(read_whole(kDemo + "/config.json"));
-  for (const auto& [key, value] : demo.items())
-    if (key.ends_with("_token_id") || key.ends_with("_token_index")) config[key] = value;
-  for (const char* key : {"vocab_size", "vocab_size_per_layer_input"})
-    config["text_config"][key] = demo["text_config"][key];
-  if (config["vision_config"].contains("position_embedding_size"))
-    config["vision_config"]["position_embedding_size"] = 256;  // for 1120 soft tokens
-  write_whole(folder / "config.json", config.dump());
-  const Outcome made = run_program({"synth", folder / "config.json", folder / "model"});
-  ASSERT_EQ(made.exit_code, 0) << testing::PrintToString(made);
-  for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
-    std::filesystem::copy_file(kDemo + "/" + file, folder / (std::string("model/") + file));
-}
-
 class Pictures : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (!media::decodes_images()) GTEST_SKIP() << "this build has no decoders (GEMMA4_IMAGES=OFF)";
-    make_model(GetParam(), folder_);
+    make_seeing_model(GetParam(), folder_);
   }
   std::string picture(int64_t width, int64_t height, uint8_t grey = 128) {
     const std::string path =

@@ -16,6 +16,12 @@ namespace {
 // gap between two kernels of one step, short enough not to burn a CPU that others could use.
 constexpr int kSpins = 2000;
 
+// Of ThreadPool::state_
+constexpr uint32_t kInside = (1u << 12) - 1;  // workers in the loop
+constexpr uint32_t kOpen = 1u << 12;
+constexpr uint32_t kLoop = 1u << 13;  // one more loop; the bits above count them, modulo 2^19
+constexpr uint32_t number_of(uint32_t state) { return state & ~(kLoop - 1); }
+
 void pause_cpu() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -24,13 +30,16 @@ void pause_cpu() {
 #endif
 }
 
-template <typename T>
-void wait_while_equal(std::atomic<T>& value, T old) {
+// `same` is of values that are as good as `old`.
+template <typename Same>
+void wait_while(std::atomic<uint32_t>& value, Same&& same) {
   for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
+    if (!same(value.load(std::memory_order_acquire))) return;
     pause_cpu();
   }
-  value.wait(old, std::memory_order_acquire);
+  for (uint32_t old = value.load(std::memory_order_acquire); same(old);
+       old = value.load(std::memory_order_acquire))
+    value.wait(old, std::memory_order_acquire);
 }
 
 const CpuOrder& allowed_cpus() {
@@ -60,6 +69,7 @@ int ThreadPool::available_cores() { return std::max(1, allowed_cpus().cores); }
 
 ThreadPool::ThreadPool(int num_threads, Pinning pinning) {
   G4_CHECK_LE(1, num_threads);
+  num_threads = std::min(num_threads, static_cast<int>(kInside));
   const std::vector<int>& cpus = allowed_cpus().cpus;
   try {
     for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { worker_main(); });
@@ -75,8 +85,8 @@ ThreadPool::ThreadPool(int num_threads, Pinning pinning) {
 
 ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+  state_.fetch_add(kLoop, std::memory_order_release);
+  state_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -87,15 +97,38 @@ void ThreadPool::run(const Loop& loop) {
       loop.body(loop.context, begin, std::min(begin + loop.grain, loop.count));
     return;
   }
-  loop_ = loop;
+  loop_ = loop;  // nobody is in a loop between two of them
   next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+  state_.store(number_of(state_.load(std::memory_order_relaxed) + kLoop) | kOpen,
+               std::memory_order_release);
+  state_.notify_all();
   work();
-  for (int32_t left = running_.load(std::memory_order_acquire); left != 0;
-       left = running_.load(std::memory_order_acquire))
-    wait_while_equal(running_, left);
+  uint32_t seen = emptied_.load(std::memory_order_relaxed);
+  if ((state_.fetch_and(~kOpen, std::memory_order_acq_rel) & kInside) == 0) return;
+  while ((state_.load(std::memory_order_acquire) & kInside) != 0) {
+    wait_while(emptied_, [&](uint32_t value) { return value == seen; });
+    seen = emptied_.load(std::memory_order_acquire);
+  }
+}
+
+// Joins the loop of now, whose number goes to `seen`; false when it is over already.
+bool ThreadPool::join(uint32_t& seen) {
+  uint32_t state = state_.load(std::memory_order_acquire);
+  while ((state & kOpen) != 0)
+    if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel,
+                                     std::memory_order_acquire)) {
+      seen = number_of(state);
+      return true;
+    }
+  seen = number_of(state);
+  return false;
+}
+
+void ThreadPool::leave() {
+  const uint32_t before = state_.fetch_sub(1, std::memory_order_acq_rel);
+  if ((before & (kOpen | kInside)) != 1) return;
+  emptied_.fetch_add(1, std::memory_order_release);
+  emptied_.notify_one();
 }
 
 // Threads take runs of pieces that get shorter as less is left: long ones read memory in order, the
@@ -115,11 +148,11 @@ void ThreadPool::work() {
 void ThreadPool::worker_main() {
   uint32_t seen = 0;
   for (;;) {
-    wait_while_equal(epoch_, seen);
-    seen = epoch_.load(std::memory_order_acquire);
+    wait_while(state_, [&](uint32_t state) { return number_of(state) == seen; });
     if (stop_.load(std::memory_order_relaxed)) return;
+    if (!join(seen)) continue;
     work();
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    leave();
   }
 }
 

@@ -49,14 +49,19 @@ class ThreadPool {
     void* context = nullptr;
   };
   void run(const Loop& loop);
+  bool join(uint32_t& seen);
+  void leave();
   void work();
   void worker_main();
 
   std::vector<std::thread> workers_;
   Loop loop_;
-  alignas(64) std::atomic<uint32_t> epoch_{0};   // changes when a loop is published
-  alignas(64) std::atomic<int64_t> next_{0};     // first element nobody has taken
-  alignas(64) std::atomic<int32_t> running_{0};  // workers that have not finished this loop
+  // The number of the loop, whether workers may still join it, and how many are in it: one word, so
+  // that a loop is over when its pieces are done and those who joined have left. Whoever has no CPU
+  // at that moment misses it, and nobody waits for them.
+  alignas(64) std::atomic<uint32_t> state_{0};
+  alignas(64) std::atomic<int64_t> next_{0};      // first element nobody has taken
+  alignas(64) std::atomic<uint32_t> emptied_{0};  // changes when the last worker left a closed loop
   std::atomic<bool> stop_{false};
 };
 

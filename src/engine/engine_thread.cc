@@ -46,6 +46,14 @@ void EngineThread::cancel(SequenceId id) {
   wake_.notify_one();
 }
 
+void EngineThread::cancel_all() {
+  {
+    const std::lock_guard lock(mutex_);
+    takes_no_more_ = true;
+  }
+  wake_.notify_one();
+}
+
 EngineThread::Stats EngineThread::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
@@ -88,6 +96,10 @@ bool EngineThread::take_mail() {
   });
   if (stopping_) return false;
   for (Submission* const submission : submissions_) {
+    if (takes_no_more_) {
+      submission->id = Error{ErrorCode::kUnavailable, "the server is shutting down"};
+      continue;
+    }
     submission->id = engine_->submit(std::move(submission->request));
     if (!submission->id->ok()) continue;
     sinks_[submission->id->value()] = std::move(submission->sink);
@@ -99,6 +111,8 @@ bool EngineThread::take_mail() {
   submissions_.clear();
   for (const SequenceId id : cancels_) engine_->cancel(id);
   cancels_.clear();
+  if (takes_no_more_)
+    for (const auto& [id, sink] : sinks_) engine_->cancel(id);
   return true;
 }
 

@@ -43,6 +43,8 @@ class EngineThread {
   Result<SequenceId> submit(Request request, Sink sink);
   // The last event comes with the next step. Unknown and ended requests are left alone.
   void cancel(SequenceId id);
+  // All of them, and whatever is submitted from now on is refused with kUnavailable.
+  void cancel_all();
 
   using Stats = Engine::Stats;  // as of the last step, and what was submitted since
   Stats stats() const;
@@ -72,6 +74,7 @@ class EngineThread {
   std::deque<Submission*> submissions_;
   std::vector<SequenceId> cancels_;
   bool stopping_ = false;
+  bool takes_no_more_ = false;
   std::optional<Status> started_;
   std::optional<Error> failure_;  // of the device
   Stats stats_;

@@ -141,6 +141,21 @@ TEST(EngineThread, CancelledRequestsEnd) {
   }
 }
 
+TEST(EngineThread, WhenAllAreCancelledNoneIsTakenAnyMore) {
+  const auto engine = make({.context_tokens = 4000, .max_sequences = 2});
+  std::array<Inbox, 4> inboxes;
+  for (Inbox& inbox : inboxes)
+    engine->submit({.prompt = prompt(5), .max_tokens = 3900}, inbox.sink()).value();
+  engine->cancel_all();
+  const auto late = engine->submit({.prompt = prompt(5), .max_tokens = 3900}, {});
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.error().code, ErrorCode::kUnavailable);
+  for (Inbox& inbox : inboxes) {
+    inbox.ended.get_future().wait();
+    EXPECT_EQ(inbox.reason, FinishReason::kCancelled);
+  }
+}
+
 TEST(EngineThread, TheEndOfTheThreadEndsEveryRequest) {
   std::array<Inbox, 5> inboxes;
   {

@@ -18,14 +18,16 @@ class EngineSource final : public TokenSource {
     return thread_->submit(std::move(request), std::move(sink));
   }
   void cancel(engine::SequenceId id) override { thread_->cancel(id); }
-  Stats stats() const override {
-    const engine::EngineThread::Stats from = thread_->stats();
+  void cancel_all() override { thread_->cancel_all(); }
+  Stats stats() const override { return stats_of(thread_->stats()); }
+  static Stats stats_of(const engine::Engine::Stats& from) {
     return {.running = from.running,
             .waiting = from.waiting,
             .waiting_embeddings = from.waiting_embeddings,
             .steps = from.steps,
             .prompt_tokens = from.prompt_tokens,
             .cached_prompt_tokens = from.cached_prompt_tokens,
+            .computed_tokens = from.computed_tokens,
             .generated_tokens = from.generated_tokens,
             .kv_blocks_used = from.kv_blocks_used,
             .kv_blocks_total = from.kv_blocks_total,

@@ -58,6 +58,8 @@ struct Metrics::Families {
       gauge("gemma4_kv_cache_usage_ratio", "Share of the blocks of keys and values in use.");
   Family<Gauge>& steps = gauge("gemma4_engine_steps", "Steps of the engine so far.");
   Family<Gauge>& step_seconds = gauge("gemma4_engine_step_seconds", "Time in steps so far.");
+  Family<Gauge>& computed = gauge("gemma4_engine_computed_tokens",
+                                  "Tokens fed to the model so far, of prompts and answers.");
   Family<Gauge>& prefix_queries =
       gauge("gemma4_prefix_cache_queried_tokens", "Prompt tokens so far.");
   Family<Gauge>& prefix_hits =
@@ -104,6 +106,7 @@ void Metrics::observe(std::string_view model, const TokenSource::Stats& stats) {
           : static_cast<double>(stats.kv_blocks_used) / static_cast<double>(stats.kv_blocks_total));
   set(families_->steps, static_cast<double>(stats.steps));
   set(families_->step_seconds, stats.step_seconds_total);
+  set(families_->computed, static_cast<double>(stats.computed_tokens));
   set(families_->prefix_queries, static_cast<double>(stats.prompt_tokens));
   set(families_->prefix_hits, static_cast<double>(stats.cached_prompt_tokens));
 }

@@ -48,6 +48,10 @@ class Service {
   http::Handlers handlers();
   // From now on /ready says no.
   void begin_drain() { draining_ = true; }
+  // Answers that are under way end with an error; those that wait, too.
+  void end_answers() {
+    for (const auto& model : models_) model->source().cancel_all();
+  }
 
  private:
   using Exchange = std::shared_ptr<http::Exchange>;

@@ -89,6 +89,7 @@ class ScriptedSource final : public TokenSource {
     return id;
   }
   void cancel(engine::SequenceId id) override { cancelled.push_back(id); }
+  void cancel_all() override {}  // scripts have no sequence under way
   Stats stats() const override {
     return {.waiting = waiting, .waiting_embeddings = waiting_embeddings};
   }

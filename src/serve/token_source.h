@@ -21,6 +21,7 @@ class TokenSource {
     int64_t steps = 0;
     int64_t prompt_tokens = 0;
     int64_t cached_prompt_tokens = 0;  // of them, those found in the prefix cache
+    int64_t computed_tokens = 0;       // fed to the model, of prompts and answers
     int64_t generated_tokens = 0;
     int64_t kv_blocks_used = 0, kv_blocks_total = 0;
     double step_seconds_total = 0;
@@ -30,6 +31,8 @@ class TokenSource {
   // Any thread may call these. Errors of submit: those of Engine::submit.
   virtual Result<engine::SequenceId> submit(engine::Request request, Sink sink) = 0;
   virtual void cancel(engine::SequenceId id) = 0;
+  // Ends all sequences as cancelled; none is taken after it.
+  virtual void cancel_all() = 0;
   virtual Stats stats() const = 0;
 };
 

@@ -2,7 +2,11 @@
 // prompt gets alone.
 //
 //   node tests/load/load.mjs PROGRAM [--model PATH] [--requests N] [--connections N] [--tokens N]
-//                            [--seconds MOST] [--threads N] [--plots DIR] [--args "…"]
+//                            [--prompts N] [--seconds MOST] [--threads N] [--speedup LEAST]
+//                            [--plots DIR] [--plot-name NAME] [--args "…"]
+//
+// Without --model, the demo model. A model of full size, of a file that `gemma4 synth` wrote, takes fewer:
+//   --requests 64 --connections 16 --tokens 16 --prompts 4 --plot-name load-e2b
 //
 // Ends with 1 when an answer was lost or mixed up, when memory grew by more than 2 % after the
 // warm-up, or when 16 streams together are less than --speedup times as fast as one.
@@ -17,6 +21,7 @@ const { values: options, positionals } = parseArgs({ allowPositionals: true, opt
   connections: { type: 'string', default: '256' }, tokens: { type: 'string', default: '24' },
   prompts: { type: 'string', default: '40' }, seconds: { type: 'string', default: '900' },
   threads: { type: 'string', default: '2' }, plots: { type: 'string' },
+  'plot-name': { type: 'string', default: 'load' },
   speedup: { type: 'string', default: '3' }, long: { type: 'string', default: '64' },
   args: { type: 'string', default: '' } } });
 const number = (name) => Number(options[name]);
@@ -124,6 +129,7 @@ try {
   const ttft = [], gaps = [], memory = [];
   let answered = 0, wrong = 0, most_at_once = 0, at_once = 0, cut = false;
   const warm = Math.max(number('connections'), Math.round(number('requests') / 10));
+  const every = Math.max(1, Math.min(50, Math.floor(number('requests') / 40)));  // a sample of memory
   const begin = performance.now();
   await run(number('requests'), number('connections'), async (i) => {
     if (Date.now() > budget) { cut = true; return; }
@@ -135,7 +141,7 @@ try {
       console.error(`mixed up: ${prompts[which]}\n  alone ${alone[which]}\n  now   ${answer.text}`);
     if (answer.times.length > 0) ttft.push(answer.times[0] - answer.start);
     for (let t = 1; t < answer.times.length; ++t) gaps.push(answer.times[t] - answer.times[t - 1]);
-    if (++answered % 50 === 0) memory.push({ answered, mb: rss() });
+    if (++answered % every === 0) memory.push({ answered, mb: rss() });
   });
   const settled = memory.filter(({ answered: count }) => count >= warm).map(({ mb }) => mb);
   Object.assign(report, {
@@ -146,9 +152,10 @@ try {
       growth: settled.length ? settled.at(-1) / settled[0] - 1 : 0 } });
   if (cut) report.cut = 'the time was over';
   if (options.plots) {
-    writeFileSync(`${options.plots}/load-latency.svg`, histogram(
-      'Latency under 256 streams (ms, logarithmic)', { 'first token': ttft, 'between tokens': gaps }));
-    writeFileSync(`${options.plots}/load-memory.svg`, lines('Resident memory (MB) by answered requests',
+    const file = (what) => `${options.plots}/${options['plot-name']}-${what}.svg`;
+    writeFileSync(file('latency'), histogram(
+      `Latency under ${most_at_once} streams (ms, logarithmic)`, { 'first token': ttft, 'between tokens': gaps }));
+    writeFileSync(file('memory'), lines('Resident memory (MB) by answered requests',
       memory.filter((_, i) => i % Math.ceil(memory.length / 200) === 0).map(({ answered: x, mb }) => [x, mb])));
   }
   const failures = [

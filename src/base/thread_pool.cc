@@ -149,8 +149,11 @@ void ThreadPool::worker_main() {
   uint32_t seen = 0;
   for (;;) {
     wait_while(state_, [&](uint32_t state) { return number_of(state) == seen; });
+    const bool joined = join(seen);
+    // Behind join(), which saw the number: whoever has seen the destructor's stops, and only they
+    // may wait for another one.
     if (stop_.load(std::memory_order_relaxed)) return;
-    if (!join(seen)) continue;
+    if (!joined) continue;
     work();
     leave();
   }

@@ -125,7 +125,7 @@ TEST_F(PicturesRefused, AModelWithoutATowerSaysSo) {
 }
 
 TEST_F(PicturesRefused, FilesAreNamedAndLimitsSaid) {
-  make_model("tiny-31b", folder_);
+  make_seeing_model("tiny-31b", folder_);
   const auto see = [&](const std::string& file, const std::vector<std::string>& options = {}) {
     return run_program(std::vector<std::string>{"run", folder_ / "model", "-p", "Hi", "--image",
                                                 file, "--max-tokens", "1"} +

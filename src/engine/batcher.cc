@@ -156,7 +156,7 @@ void Batcher::store(const ScheduledSequence& entry) {
   const int64_t end = sequence.kv.length + entry.num_tokens;
   for (const int64_t length : sequence.snapshots) {
     if (length <= sequence.kv.length || length > end) continue;
-    model::KvSequence snapshot = cache_->share(sequence.kv, length);
+    model::KvSequence snapshot = cache_->share(sequence.kv, length).value();  // at a boundary
     prefixes_.insert(prefix_of(sequence), snapshot);
   }
   cache_->commit(sequence.kv, entry.num_tokens);

@@ -1,5 +1,5 @@
-// Random loads without a model. What stands in for keys and values is a shadow of every slot: the
-// hash of all that the position there depends on. So it shows when a sequence reads what it must
+// Random loads without a model. What stands in the cache instead of a position's key is the hash of
+// all that the position depends on. So it shows when a sequence reads what it must
 // not: blocks of another prefix, of another picture, or given back too early.
 
 #include "engine/batcher.h"
@@ -25,7 +25,7 @@ model::TextConfig small_config(int64_t window) {
   text.num_hidden_layers = 2;
   text.num_attention_heads = 1;
   text.layer_types = {AttentionKind::kSliding, AttentionKind::kFull};
-  text.layer_head_dims = {1, 1};
+  text.layer_head_dims = {2, 2};  // a key has room for a hash
   text.layer_kv_heads = {1, 1};
   text.sliding_window = window;
   text.intermediate_size = 1;
@@ -77,10 +77,7 @@ class World {
                  {.max_sequences = load.sequences,
                   .chunk_tokens = load.chunk,
                   .prefix_cache = load.prefix_cache,
-                  .capacity = capacity_}) {
-    for (size_t kind = 0; kind < 2; ++kind)
-      shadow_[kind].resize(static_cast<size_t>(capacity_[kind] * model::kBlockTokens));
-  }
+                  .capacity = capacity_}) {}
 
   void run(int num_requests) {
     int added = 0;
@@ -207,14 +204,15 @@ class World {
     }
     for (const AttentionKind kind : {AttentionKind::kSliding, AttentionKind::kFull}) {
       const auto i = static_cast<size_t>(index_of(kind));
-      const auto slot = [&](int64_t position) -> uint64_t& {
-        return shadow_[i][static_cast<size_t>(KvCache::slot(sequence.kv.tables[i], position))];
+      auto* const keys = static_cast<uint64_t*>(cache_.layer(static_cast<int>(i)).k);
+      const auto key = [&](int64_t position) -> uint64_t& {
+        return keys[KvCache::slot(sequence.kv.tables[i], position)];
       };
-      for (int64_t p = begin; p < end; ++p) slot(p) = hashes[static_cast<size_t>(p)];
+      for (int64_t p = begin; p < end; ++p) key(p) = hashes[static_cast<size_t>(p)];
       const int64_t first =
           kind == AttentionKind::kFull ? 0 : std::max<int64_t>(0, begin - load_.window + 1);
       for (int64_t p = first; p < end; ++p)
-        ASSERT_EQ(slot(p), hashes[static_cast<size_t>(p)])
+        ASSERT_EQ(key(p), hashes[static_cast<size_t>(p)])
             << "position " << p << " of " << end << " of request " << sequence.id;
     }
   }
@@ -225,7 +223,6 @@ class World {
   KvCache::BlockCounts capacity_;
   KvCache cache_;
   Batcher batcher_;
-  std::array<std::vector<uint64_t>, 2> shadow_;
   std::vector<Sequence> known_;  // that ended
   std::set<SequenceId> endings_, cancelled_;
 };

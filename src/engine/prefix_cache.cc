@@ -48,12 +48,25 @@ int64_t boundary_before(std::span<const model::VisionBlock> blocks, int64_t leng
   return boundary;
 }
 
-// Up to `length`, which is inside of a block. What lies behind is lost to others; what lies before
-// it in its block would have to be computed again.
+// Instead of copying the block that `length` is in: what lies behind is lost to others, and should
+// be no more than what lies before it there.
 bool PrefixCache::worth_taking(const Entry& entry, int64_t length) const {
   const int64_t saved = length % kBlockTokens;
-  return saved > 0 && saved >= entry.kv.length - length && cache_->can_resume(entry.kv, length) &&
-         cache_->owns_alone(entry.kv, length);
+  return saved > 0 && saved >= entry.kv.length - length && cache_->owns_alone(entry.kv, length);
+}
+
+std::optional<model::KvSequence> PrefixCache::continue_from(Entries::iterator entry,
+                                                            int64_t length) {
+  if (worth_taking(*entry, length)) {
+    model::KvSequence kv = std::exchange(entry->kv, {});
+    G4_CHECK(cache_->truncate(kv, length));
+    entries_.erase(entry);
+    return kv;
+  }
+  entries_.splice(entries_.begin(), entries_, entry);
+  std::optional<model::KvSequence> kv = cache_->share(entry->kv, length);
+  while (!kv && entries_.size() > 1 && evict()) kv = cache_->share(entry->kv, length);
+  return kv;
 }
 
 PrefixCache::Hit PrefixCache::resume(const Prefix& wanted, model::KvSequence& kv) {
@@ -70,20 +83,21 @@ PrefixCache::Hit PrefixCache::resume(const Prefix& wanted, model::KvSequence& kv
     const int64_t common = common_length(it->prefix(), most);
     const int64_t boundary = boundary_before(wanted.blocks, common);
     hit.branch = std::max(hit.branch, boundary);
-    const int64_t length = worth_taking(*it, common) ? common : boundary;
+    const int64_t length = cache_->can_resume(it->kv, common) ? common : boundary;
     if (length <= hit.length || !cache_->can_resume(it->kv, length)) continue;
     hit.length = length;
     best = it;
   }
   if (best == entries_.end()) return hit;
-  if (hit.length % kBlockTokens == 0) {
-    kv = cache_->share(best->kv, hit.length);
-    entries_.splice(entries_.begin(), entries_, best);
-  } else {
-    kv = std::exchange(best->kv, {});
-    G4_CHECK(cache_->truncate(kv, hit.length));
-    entries_.erase(best);
+  std::optional<model::KvSequence> found = continue_from(best, hit.length);
+  if (!found) {  // a boundary needs no room
+    hit.length = boundary_before(wanted.blocks, hit.length);
+    if (cache_->can_resume(best->kv, hit.length)) found = cache_->share(best->kv, hit.length);
   }
+  if (found)
+    kv = *std::move(found);
+  else
+    hit.length = 0;
   return hit;
 }
 

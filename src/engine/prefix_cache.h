@@ -2,9 +2,10 @@
 // prefix is the same when its ids and the rows of its media are, compared one by one; hashes only
 // spare comparisons.
 //
-// An entry is a sequence in the K/V cache that nobody runs. Others continue it at a block boundary,
-// where they share its blocks, as far as it still has the sliding window before that boundary
-// (docs/adr/0034). Blocks are taken back from the entry that was not used for longest.
+// An entry is a sequence in the K/V cache that nobody runs. Others continue it where they part from
+// it, as far as it still has the sliding window before that place: they share its full blocks, and
+// copy or take over the one they part in (docs/adr/0034). Blocks are taken back from the entry that
+// was not used for longest.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +44,7 @@ class PrefixCache {
     int64_t branch = 0;
   };
   // Makes the empty `kv` the longest prefix that can be continued. At least one token of `wanted`
-  // is left to run. An entry is taken as a whole, its partly filled block with it, where that saves
-  // no less than it destroys.
+  // is left to run.
   Hit resume(const Prefix& wanted, model::KvSequence& kv);
   // Takes `kv`, the sequence of the first kv.length tokens of `prefix`, and leaves it empty.
   void insert(const Prefix& prefix, model::KvSequence& kv);
@@ -75,6 +75,9 @@ class PrefixCache {
   };
   using Entries = std::list<Entry>;
   bool worth_taking(const Entry& entry, int64_t length) const;
+  // The first `length` positions of an entry, which has them. Nothing when not even forgetting all
+  // others makes room for a copy of a partly filled block.
+  std::optional<model::KvSequence> continue_from(Entries::iterator entry, int64_t length);
   bool evict();
 
   model::KvCache* cache_;

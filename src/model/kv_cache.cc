@@ -54,6 +54,7 @@ Result<KvCache> KvCache::create(const TextConfig& text, BlockCounts blocks, DTyp
                          " keeps them in F32", table.narrow_kv ? ", F16 or BF16" : "", " only")};
   KvCache cache(text, blocks);
   cache.dtype_ = dtype;
+  cache.device_ = &device;
   for (const LayerPlan& plan : plan_layers(text)) {
     if (!plan.owns_kv) continue;
     Storage& storage = cache.storage_[static_cast<size_t>(plan.index)];
@@ -138,22 +139,47 @@ bool KvCache::owns_alone(const KvSequence& sequence, int64_t position) const {
   return true;
 }
 
-KvSequence KvCache::share(const KvSequence& sequence, int64_t length) {
-  G4_CHECK_EQ(length % kBlockTokens, 0);
-  KvSequence shared{.length = length};
+std::optional<KvSequence> KvCache::share(const KvSequence& sequence, int64_t length) {
+  const int64_t end = length / kBlockTokens;  // of the full blocks
+  KvSequence shared{.length = end * kBlockTokens};
   for (const AttentionKind kind : kKinds) {
     const auto i = static_cast<size_t>(index_of(kind));
     const BlockTable& from = sequence.tables[i];
     BlockTable& to = shared.tables[i];
     to.first = kind == AttentionKind::kSliding ? first_sliding_block(length) : 0;
-    const int64_t end = length / kBlockTokens;
     G4_CHECK(to.first >= from.first &&
-             end <= from.first + static_cast<int64_t>(from.blocks.size()));
+             blocks_for(length) <= from.first + static_cast<int64_t>(from.blocks.size()));
     to.blocks.assign(from.blocks.begin() + (to.first - from.first),
                      from.blocks.begin() + (end - from.first));
     for (const int32_t block : to.blocks) ++references_[i][static_cast<size_t>(block)];
   }
+  if (shared.length == length) return shared;
+  if (!reserve(shared, length - shared.length)) {
+    release(shared);
+    return std::nullopt;
+  }
+  shared.length = length;
+  for (const AttentionKind kind : kKinds) {
+    const auto i = static_cast<size_t>(index_of(kind));
+    copy_block(kind, slot(shared.tables[i], length - 1) / kBlockTokens,
+               slot(sequence.tables[i], length - 1) / kBlockTokens);
+  }
   return shared;
+}
+
+size_t KvCache::block_bytes(const Storage& storage) const {
+  return static_cast<size_t>(storage.heads * kBlockTokens * row_bytes(dtype_, storage.head_dim));
+}
+
+void KvCache::copy_block(AttentionKind kind, int64_t to, int64_t from) {
+  for (size_t layer = 0; layer < storage_.size(); ++layer) {
+    const Storage& storage = storage_[layer];
+    if (kinds_[layer] != kind || storage.k == nullptr) continue;
+    const size_t bytes = block_bytes(storage);
+    for (const kernels::Device::Memory* memory : {&storage.k, &storage.v})
+      device_->copy(memory->get() + static_cast<size_t>(to) * bytes,
+                    memory->get() + static_cast<size_t>(from) * bytes, bytes);
+  }
 }
 
 int32_t KvCache::first_sliding_block(int64_t length) const {
@@ -192,8 +218,7 @@ void KvCache::for_each_part(const KvSequence& sequence, Visit visit) const {
       for (size_t layer = 0; layer < storage_.size(); ++layer) {
         const Storage& storage = storage_[layer];
         if (kinds_[layer] != kind || storage.k == nullptr) continue;
-        const auto bytes =
-            static_cast<size_t>(storage.heads * kBlockTokens * row_bytes(dtype_, storage.head_dim));
+        const size_t bytes = block_bytes(storage);
         for (const kernels::Device::Memory* memory : {&storage.k, &storage.v})
           visit(memory->get() + block * bytes, bytes);
       }

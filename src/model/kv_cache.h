@@ -3,8 +3,8 @@
 // Knows blocks, not requests.
 //
 // Sliding layers give a block back once it has left the window, so a long sequence keeps a rolling
-// few. Sequences may share blocks that are full, which nobody writes any more; a block is free
-// again when the last sequence has given it back.
+// few. Sequences may share blocks that are full, which nobody writes any more; of one that is
+// partly filled each has a copy. A block is free again when the last sequence has given it back.
 #pragma once
 
 #include <array>
@@ -67,10 +67,10 @@ class KvCache {
 
   // Whether `sequence` still has the blocks that a query at position `length` sees.
   bool can_resume(const KvSequence& sequence, int64_t length) const;
-  // A second sequence of the first `length` positions, a multiple of kBlockTokens that
-  // can_resume(), or one that is stored and not committed yet. It reads the same blocks and writes
-  // others.
-  KvSequence share(const KvSequence& sequence, int64_t length);
+  // A second sequence of the first `length` positions, which can_resume(), or are stored and not
+  // committed yet. It reads the same full blocks and writes others; a block that `length` ends in
+  // is copied. Nothing (and nothing changed) when there is no free block for that.
+  std::optional<KvSequence> share(const KvSequence& sequence, int64_t length);
   // Whether no other sequence has the blocks of `position`, so that this one may write there.
   bool owns_alone(const KvSequence& sequence, int64_t position) const;
 
@@ -100,6 +100,9 @@ class KvCache {
   KvCache(const TextConfig& text, BlockCounts blocks);
   void drop_front(BlockTable& table, AttentionKind kind, int64_t first_block);
   void give_back(size_t kind, int32_t block);
+  // In the storage of every layer of that kind.
+  void copy_block(AttentionKind kind, int64_t to, int64_t from);
+  size_t block_bytes(const Storage& storage) const;  // of one layer's keys
   // Calls `visit(memory, bytes)` for every part of a block that save() writes.
   template <typename Visit>
   void for_each_part(const KvSequence& sequence, Visit visit) const;
@@ -112,6 +115,7 @@ class KvCache {
   std::array<std::vector<int32_t>, kNumAttentionKinds> free_;
   std::array<std::vector<int32_t>, kNumAttentionKinds> references_;  // by block: sequences
   int64_t window_ = 0;
+  kernels::Device* device_ = nullptr;  // of the storage
 };
 
 }  // namespace gemma4::model

@@ -162,8 +162,8 @@ TEST(KvCache, SharedBlocksAreFreeWhenTheLastSequenceGivesThemBack) {
   KvCache cache = cache_of(small_config(100), {8, 8});
   KvSequence first;
   ASSERT_TRUE(cache.reserve(first, 200));
-  KvSequence before = cache.share(first, 128);  // stored, not committed yet
-  cache.commit(first, 200);                     // its sliding block 0 has left the window
+  KvSequence before = cache.share(first, 128).value();  // stored, not committed yet
+  cache.commit(first, 200);                             // its sliding block 0 has left the window
   EXPECT_FALSE(cache.can_resume(first, 128));
   ASSERT_TRUE(cache.can_resume(before, 128));
   EXPECT_EQ(table_of(before, AttentionKind::kSliding).first, 0);
@@ -173,7 +173,7 @@ TEST(KvCache, SharedBlocksAreFreeWhenTheLastSequenceGivesThemBack) {
   EXPECT_FALSE(cache.owns_alone(first, 127));
   EXPECT_TRUE(cache.owns_alone(first, 128));
 
-  KvSequence second = cache.share(before, 128);
+  KvSequence second = cache.share(before, 128).value();
   ASSERT_TRUE(cache.reserve(second, 1));  // a block of its own, not one of theirs
   for (const AttentionKind kind : kKinds) {
     EXPECT_EQ(KvCache::slot(table_of(second, kind), 127),
@@ -186,6 +186,34 @@ TEST(KvCache, SharedBlocksAreFreeWhenTheLastSequenceGivesThemBack) {
   EXPECT_EQ(cache.free_blocks(AttentionKind::kFull), 5);
   cache.release(second);
   for (const AttentionKind kind : kKinds) EXPECT_EQ(cache.free_blocks(kind), 8);
+}
+
+TEST(KvCache, ABlockThatIsPartlyFilledIsCopied) {
+  const auto device = kernels::make_cpu_device(kernels::reference_table(), {.num_threads = 1});
+  KvCache cache = KvCache::create(small_config(100), {6, 6}, DType::kF32, *device).value();
+  KvSequence first;
+  ASSERT_TRUE(cache.reserve(first, 150));
+  cache.commit(first, 150);
+  std::vector<std::byte> bytes = cache.save(first, *device);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i % 251);
+  cache.release(first);
+  first = cache.restore(150, 0, bytes, *device).value();
+
+  KvSequence second = cache.share(first, 140).value();
+  EXPECT_EQ(second.length, 140);
+  EXPECT_EQ(cache.save(second, *device), bytes);  // as many blocks, and the same in them
+  EXPECT_FALSE(cache.owns_alone(second, 127));
+  EXPECT_TRUE(cache.owns_alone(second, 139));
+  EXPECT_TRUE(cache.owns_alone(first, 139));
+
+  KvSequence third;
+  ASSERT_TRUE(cache.reserve(third, 128));
+  EXPECT_FALSE(cache.share(first, 140).has_value());  // no room for the copy
+  for (const AttentionKind kind : kKinds) EXPECT_EQ(cache.free_blocks(kind), 0);
+  cache.release(third);
+  cache.release(first);
+  cache.release(second);
+  for (const AttentionKind kind : kKinds) EXPECT_EQ(cache.free_blocks(kind), 6);
 }
 
 TEST(KvCache, SlotsFollowTheBlocksAndLayersShareTheirDonorsStorage) {

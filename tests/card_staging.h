@@ -1,8 +1,9 @@
-// A card's kernels for the towers as a table whose entries take the program's memory: what an entry
+// A card's kernels as a table whose entries take the program's memory: what an entry
 // reads is copied to the card, what it writes comes back. So the harness that holds CPU tables
 // against the definition holds a card as well.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string_view>
@@ -25,32 +26,41 @@ class CardCall {
     return device;
   }
   ~CardCall() {
-    for (const auto& [host, count] : outputs_)
-      card()->download(host, copies_.at(host).get(), static_cast<size_t>(count) * sizeof(float));
+    for (const auto& [host, bytes] : outputs_)
+      card()->download(host, copies_.at(host).get(), bytes);
     const Status status = card()->finish();
     EXPECT_TRUE(status.ok()) << status.error().message;
   }
 
-  const float* in(const float* host, int64_t count) {
-    return host == nullptr ? nullptr : place(host, count);
+  template <class T>
+  const T* in(const T* host, int64_t count) {
+    if (host == nullptr) return nullptr;
+    return static_cast<const T*>(place(host, static_cast<size_t>(count) * sizeof(T)));
   }
-  float* out(float* host, int64_t count) {
-    outputs_.emplace_back(host, count);
-    return place(host, count);
+  Matrix in(Matrix matrix) {
+    const int64_t bytes = matrix.rows * row_bytes(matrix.dtype, matrix.cols);
+    matrix.data = in(static_cast<const std::byte*>(matrix.data), bytes);
+    return matrix;
+  }
+  template <class T>
+  T* out(T* host, int64_t count) {
+    if (host == nullptr) return nullptr;
+    const auto bytes = static_cast<size_t>(count) * sizeof(T);
+    outputs_.emplace_back(host, bytes);
+    return static_cast<T*>(place(host, bytes));
   }
 
  private:
-  float* place(const float* host, int64_t count) {
+  void* place(const void* host, size_t bytes) {
     auto& copy = copies_[host];
-    const auto bytes = static_cast<size_t>(count) * sizeof(float);
     if (copy == nullptr) {
       copy = card()->allocate(bytes).value();
       card()->upload(copy.get(), host, bytes);
     }
-    return reinterpret_cast<float*>(copy.get());
+    return copy.get();
   }
-  std::map<const float*, kernels::Device::Memory> copies_;
-  std::vector<std::pair<float*, int64_t>> outputs_;
+  std::map<const void*, kernels::Device::Memory> copies_;
+  std::vector<std::pair<void*, size_t>> outputs_;
 };
 
 // Runs the card's entry with what `stage` made of the arguments.
@@ -62,10 +72,100 @@ void call_card(void (*const kernels::Table::*entry)(kernels::Queue, const Args&)
   (CardCall::card()->table().*entry)(CardCall::card()->queue(), args);
 }
 
-inline kernels::Table staged_card_table() {
+// The rows of the decoder that work element by element or row by row
+inline void stage_rows(kernels::Table& table) {
   using namespace kernels;  // NOLINT: the arguments of every entry
-  Table table;
-  table.name = "CUDA";
+  table.embed = [](Queue, const EmbedArgs& args) {
+    call_card(&Table::embed, args, [](CardCall& call, EmbedArgs& a) {
+      a.ids = call.in(a.ids, a.tokens);
+      a.table = call.in(a.table);
+      a.out = call.out(a.out, a.tokens * a.table.cols);
+    });
+  };
+  table.combine_per_layer = [](Queue, const CombinePerLayerArgs& args) {
+    call_card(&Table::combine_per_layer, args, [](CardCall& call, CombinePerLayerArgs& a) {
+      a.context = call.in(a.context, a.tokens * a.layers * a.width);
+      a.ids = call.in(a.ids, a.tokens);
+      a.table = call.in(a.table);
+      a.weight = call.in(a.weight, a.width);
+      a.out = call.out(a.out, a.tokens * a.layers * a.width);
+    });
+  };
+  table.rms_norm = [](Queue, const RmsNormArgs& args) {
+    call_card(&Table::rms_norm, args, [](CardCall& call, RmsNormArgs& a) {
+      a.x = call.in(a.x, a.rows * a.cols);
+      a.weight = call.in(a.weight, a.cols);
+      a.out = call.out(a.out, a.rows * a.cols);
+    });
+  };
+  table.rope_table = [](Queue, const RopeTableArgs& args) {
+    call_card(&Table::rope_table, args, [](CardCall& call, RopeTableArgs& a) {
+      a.positions = call.in(a.positions, a.tokens);
+      a.inv_freq = call.in(a.inv_freq, a.half);
+      a.cos = call.out(a.cos, a.tokens * a.half);
+      a.sin = call.out(a.sin, a.tokens * a.half);
+    });
+  };
+  table.rope = [](Queue, const RopeArgs& args) {
+    call_card(&Table::rope, args, [](CardCall& call, RopeArgs& a) {
+      a.cos = call.in(a.cos, a.tokens * a.half);
+      a.sin = call.in(a.sin, a.tokens * a.half);
+      a.x = call.out(a.x, a.tokens * a.heads * 2 * a.half);
+    });
+  };
+  table.gated_gelu = [](Queue, const GatedGeluArgs& args) {
+    call_card(&Table::gated_gelu, args, [](CardCall& call, GatedGeluArgs& a) {
+      a.gate = call.in(a.gate, (a.rows - 1) * a.gate_stride + a.cols);
+      a.up = call.in(a.up, (a.rows - 1) * a.up_stride + a.cols);
+      a.out = call.out(a.out, a.rows * a.cols);
+    });
+  };
+  table.add = [](Queue, const AddArgs& args) {
+    call_card(&Table::add, args, [](CardCall& call, AddArgs& a) {
+      a.a = call.in(a.a, a.n);
+      a.b = call.in(a.b, a.n);
+      a.out = call.out(a.out, a.n);
+    });
+  };
+  table.scale = [](Queue, const ScaleArgs& args) {
+    call_card(&Table::scale, args, [](CardCall& call, ScaleArgs& a) {
+      a.x = call.in(a.x, a.rows * a.cols);
+      a.weight = call.in(a.weight, a.cols);
+      a.out = call.out(a.out, a.rows * a.cols);
+    });
+  };
+  table.gather_rows = [](Queue, const GatherRowsArgs& args) {
+    call_card(&Table::gather_rows, args, [](CardCall& call, GatherRowsArgs& a) {
+      const int32_t last = *std::max_element(a.rows, a.rows + a.count);
+      a.x = call.in(a.x, (last + 1) * a.cols);
+      a.rows = call.in(a.rows, a.count);
+      a.out = call.out(a.out, a.count * a.cols);
+    });
+  };
+  table.soft_cap = [](Queue, const SoftCapArgs& args) {
+    call_card(&Table::soft_cap, args, [](CardCall& call, SoftCapArgs& a) {
+      a.x = call.in(a.x, a.n);
+      a.out = call.out(a.out, a.n);
+    });
+  };
+  table.route = [](Queue, const RouteArgs& args) {
+    call_card(&Table::route, args, [](CardCall& call, RouteArgs& a) {
+      a.logits = call.in(a.logits, a.tokens * a.num_experts);
+      a.expert_scale = call.in(a.expert_scale, a.num_experts);
+      a.experts = call.out(a.experts, a.tokens * a.top_k);
+      a.weights = call.out(a.weights, a.tokens * a.top_k);
+    });
+  };
+  table.best_logits = [](Queue, const BestLogitsArgs& args) {
+    call_card(&Table::best_logits, args, [](CardCall& call, BestLogitsArgs& a) {
+      a.logits = call.in(a.logits, a.rows * a.cols);
+      a.out = call.out(a.out, a.rows * BestLogitsArgs::kCount);
+    });
+  };
+}
+
+inline void stage_towers(kernels::Table& table) {
+  using namespace kernels;  // NOLINT: the arguments of every entry
   table.subsample = [](Queue, const SubsampleArgs& args) {
     call_card(&Table::subsample, args, [](CardCall& call, SubsampleArgs& a) {
       a.x = call.in(a.x, a.frames * a.bands * a.channels);
@@ -130,12 +230,19 @@ inline kernels::Table staged_card_table() {
       a.out = call.out(a.out, a.rows * a.cols);
     });
   };
+}
+
+inline kernels::Table staged_card_table() {
+  kernels::Table table;
+  table.name = "CUDA";
+  stage_rows(table);
+  stage_towers(table);
   return table;
 }
 
-// The tables whose rows for the towers are held against the definition: those of the CPU and, where
-// a card can be used, the card's.
-inline std::vector<kernels::Table> tower_tables_under_test() {
+// The tables that are held against the definition: those of the CPU and, where a card can be used,
+// the card's.
+inline std::vector<kernels::Table> tables_and_card_under_test() {
   std::vector<kernels::Table> tables = tables_under_test();
   if (CardCall::card() != nullptr) tables.push_back(staged_card_table());
   return tables;

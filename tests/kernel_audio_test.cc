@@ -10,7 +10,7 @@ namespace {
 using kernels::Bounds;
 
 class AudioKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(All, AudioKernels, ::testing::ValuesIn(tower_tables_under_test()),
+INSTANTIATE_TEST_SUITE_P(All, AudioKernels, ::testing::ValuesIn(tables_and_card_under_test()),
                          table_name);
 
 // A LayerNorm divides by the deviation and multiplies by at most √n; relative to that.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "tests/card_staging.h"
 #include "tests/quantised_testing.h"
 
 namespace gemma4::testing {
@@ -139,9 +140,13 @@ TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
       }
 }
 
+class RankingKernels : public KernelTest {};
+INSTANTIATE_TEST_SUITE_P(All, RankingKernels, ::testing::ValuesIn(tables_and_card_under_test()),
+                         table_name);
+
 // Ties (every value comes often), NaN, rows that are shorter than what is asked for or mostly
 // -infinity, and several pieces of a vocabulary.
-TEST_P(FusedKernels, BestLogitsAreThoseOfTheDefinition) {
+TEST_P(RankingKernels, BestLogitsAreThoseOfTheDefinition) {
   Random random(73);
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   for (const int64_t cols : {int64_t{1}, int64_t{127}, int64_t{128}, int64_t{1000}, int64_t{8192},

@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/card_staging.h"
 #include "tests/kernel_testing.h"
 
 namespace gemma4::testing {
@@ -20,7 +21,7 @@ namespace {
 using kernels::Table;
 
 class ElementwiseKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(All, ElementwiseKernels, ::testing::ValuesIn(tables_under_test()),
+INSTANTIATE_TEST_SUITE_P(All, ElementwiseKernels, ::testing::ValuesIn(tables_and_card_under_test()),
                          table_name);
 
 TEST_P(ElementwiseKernels, EmbedIsExact) {

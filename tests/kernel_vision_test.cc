@@ -8,7 +8,7 @@ namespace gemma4::testing {
 namespace {
 
 class VisionKernels : public KernelTest {};
-INSTANTIATE_TEST_SUITE_P(All, VisionKernels, ::testing::ValuesIn(tower_tables_under_test()),
+INSTANTIATE_TEST_SUITE_P(All, VisionKernels, ::testing::ValuesIn(tables_and_card_under_test()),
                          table_name);
 
 TEST_P(VisionKernels, RopeAxes) {

@@ -64,8 +64,10 @@ Table table_with(const char* name) {
   table.gated_linear = gated_linear<Products>;
   table.add_normed = add_normed;
   table.best_logits = best_logits;
-  // A launch costs next to nothing here: this would gain nothing.
+  // A launch costs next to nothing here: these would gain nothing.
   table.prepare_heads = nullptr;
+  table.can_add_layer_input = nullptr;
+  table.add_layer_input = nullptr;
   return table;
 }
 

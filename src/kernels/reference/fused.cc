@@ -73,6 +73,44 @@ void add_normed(Queue queue, const AddNormedArgs& a) {
   if (a.normed != nullptr) norm(a.normed, a.sum, a.next_weight);
 }
 
+bool can_add_layer_input(Queue, const LayerInputArgs&) { return true; }
+
+void add_layer_input(Queue queue, const LayerInputArgs& a) {
+  const int64_t hidden = a.gate.cols;
+  std::vector<float> y(static_cast<size_t>(a.rows * hidden)), projected(y.size());
+  std::vector<float> gated(static_cast<size_t>(a.rows * a.gate.rows));
+  add_normed(queue, {.sum = y.data(),
+                     .normed = nullptr,
+                     .x = a.x,
+                     .h = a.h,
+                     .weight = a.post_mlp,
+                     .next_weight = nullptr,
+                     .rows = a.rows,
+                     .cols = hidden,
+                     .eps = a.eps,
+                     .scale = 1.0f});
+  gated_linear(queue, {.out = gated.data(),
+                       .x = y.data(),
+                       .tokens = a.rows,
+                       .gate = a.gate,
+                       .up = {},
+                       .multiplier = a.per_layer,
+                       .multiplier_stride = a.per_layer_stride});
+  reference_table().linear(
+      queue,
+      {.out = projected.data(), .x = gated.data(), .tokens = a.rows, .weight = a.projection});
+  add_normed(queue, {.sum = a.sum,
+                     .normed = a.normed,
+                     .x = y.data(),
+                     .h = projected.data(),
+                     .weight = a.post_input,
+                     .next_weight = a.next_norm,
+                     .rows = a.rows,
+                     .cols = hidden,
+                     .eps = a.eps,
+                     .scale = a.scale});
+}
+
 void best_logits(Queue, const BestLogitsArgs& a) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   for (int64_t r = 0; r < a.rows; ++r) {

@@ -10,5 +10,7 @@ void gated_linear(Queue, const GatedLinearArgs&);
 void prepare_heads(Queue, const PrepareHeadsArgs&);
 void add_normed(Queue, const AddNormedArgs&);
 void best_logits(Queue, const BestLogitsArgs&);
+bool can_add_layer_input(Queue, const LayerInputArgs&);
+void add_layer_input(Queue, const LayerInputArgs&);
 
 }  // namespace gemma4::kernels::reference

@@ -289,6 +289,8 @@ const Table& reference_table() {
       .prepare_heads = reference::prepare_heads,
       .add_normed = reference::add_normed,
       .best_logits = reference::best_logits,
+      .can_add_layer_input = reference::can_add_layer_input,
+      .add_layer_input = reference::add_layer_input,
   };
   return kTable;
 }

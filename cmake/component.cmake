@@ -26,6 +26,11 @@ function(gemma4_component name)
 endfunction()
 
 # gemma4_test(name SOURCES … LIBRARIES …): a GoogleTest program, registered with CTest in the fast suite.
+# Programs in which threads meet have the label `threads`, too, and are what the target `threads_tests` builds.
+set(GEMMA4_THREADS_TESTS http_test engine_test serve_test server_test metamorphic_engine_test)
+if(GEMMA4_BUILD_TESTS)
+  add_custom_target(threads_tests)
+endif()
 function(gemma4_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -38,6 +43,10 @@ function(gemma4_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 900)  # sanitizers on a busy machine are 20 times slower
   endif()
+  if(name IN_LIST GEMMA4_THREADS_TESTS)
+    list(APPEND ARG_LABEL threads)
+    add_dependencies(threads_tests ${name})
+  endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()

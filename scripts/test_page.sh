@@ -20,19 +20,9 @@ cannot() {
 }
 CHROMIUM=$(command -v "${CHROMIUM:-chromium}") || cannot "there is no chromium"
 export CHROMIUM
-node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null ||
-  cannot "the tests need node 20 or later, here is $(node --version 2>/dev/null || echo none)"
 cache=build/cache/page
-
-mkdir -p $cache
-if ! cmp -s tests/page/package-lock.json $cache/installed-lock.json; then
-  cp tests/page/package.json tests/page/package-lock.json $cache/
-  (cd $cache && npm ci --silent --ignore-scripts --no-audit --no-fund) ||
-    cannot "npm cannot fetch playwright-core and axe-core (no network?)"
-  cp tests/page/package-lock.json $cache/installed-lock.json
-fi
-rm -f $cache/*.mjs
-cp tests/page/*.mjs tests/clients/server.mjs $cache/
+scripts/npm_tests.sh tests/page $cache
+cp tests/clients/server.mjs $cache/
 cd $cache
 export GEMMA4_PROGRAM="$program"
 if [ -n "$screenshots" ]; then

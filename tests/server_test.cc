@@ -5,13 +5,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "apps/interrupt.h"
 #include "base/strings.h"
 #include "http/client_testing.h"
 #include "json/json.h"
@@ -150,6 +153,27 @@ TEST_F(WholeServer, DrainingLetsAnswersEnd) {
   EXPECT_TRUE(server_->drain(std::chrono::seconds(60)));
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(ended, 4);
+}
+
+// Signals of a process come to any of its threads; the one that waits for them sees it.
+TEST_F(WholeServer, ASignalToAnyThreadDrains) {
+  http::TestClient client(server_->port());
+  client.send(post("/v1/chat/completions",
+                   R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":40,
+                       "temperature":0,"frequency_penalty":-100,"stream":true})"));
+  std::string text = client.read_until("data: ");
+  {
+    const apps::InterruptGuard guard;
+    EXPECT_FALSE(guard.interrupted());
+    std::thread other([] { pthread_kill(pthread_self(), SIGTERM); });
+    while (!guard.interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_TRUE(guard.terminated());
+    other.join();
+  }
+  service_->begin_drain();
+  EXPECT_TRUE(server_->drain(std::chrono::seconds(60)));
+  text += client.read_all();
+  EXPECT_THAT(text, HasSubstr("data: [DONE]"));
 }
 
 }  // namespace

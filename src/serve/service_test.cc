@@ -4,10 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 #include <utility>
 
 #include "base/strings.h"
@@ -85,6 +88,13 @@ constexpr Whole kWhole[] = {
     {"/api/generate",
      R"({"model":"demo","prompt":"p","system":"s","format":"json","options":{"seed":1},
          "stream":true,"think":false,"raw":false,"keep_alive":0})"},
+    {"/v1/messages/count_tokens",
+     R"({"model":"demo","system":"s","messages":[{"role":"user","content":"q"}],"tools":[
+         {"name":"f","description":"d","input_schema":{"type":"object"}}]})"},
+    {"/v1/responses/input_tokens", R"({"model":"demo","instructions":"s","input":"q"})"},
+    {"/tokenize", R"({"model":"demo","content":"a b","add_special":true})"},
+    {"/detokenize", R"({"model":"demo","tokens":[5,6]})"},
+    {"/api/show", R"({"model":"demo"})"},
 };
 
 class ServiceFaults : public ServiceTest {};
@@ -317,18 +327,34 @@ TEST_F(ServiceCors, OnlyThePagesThatMay) {
               testing::Contains(testing::Pair("Access-Control-Allow-Headers", "authorization")));
 }
 
-std::string key_file(const std::string& text) {
-  const std::string path = testing::TempDir() + "gemma4_keys";
-  std::ofstream(path) << text;
-  return path;
-}
+// A file of keys, for as long as this lives. Programs that test at the same time have their own.
+class KeyFile {
+ public:
+  explicit KeyFile(const std::string& text)
+      : path_(str_cat(testing::TempDir(), "gemma4_keys_", ::getpid())) {
+    write(text);
+  }
+  ~KeyFile() { std::filesystem::remove(path_); }
+  KeyFile(const KeyFile&) = delete;
+  KeyFile& operator=(const KeyFile&) = delete;
 
-class ServiceKeys : public ServiceTest {
+  const std::string& path() const { return path_; }
+  void write(const std::string& text) const { std::ofstream(path_) << text; }
+
+ private:
+  const std::string path_;
+};
+
+// Before the service, which reads it.
+struct HasKeyFile {
+  KeyFile file{
+      "# keys\nsecret-a name=a requests_per_minute=2\n"
+      "secret-b name=b tokens_per_minute=10\n"};
+};
+
+class ServiceKeys : private HasKeyFile, public ServiceTest {
  protected:
-  ServiceKeys()
-      : ServiceTest({}, ApiKeys::load(key_file("# keys\nsecret-a name=a requests_per_minute=2\n"
-                                               "secret-b name=b tokens_per_minute=10\n"))
-                            .value()) {}
+  ServiceKeys() : ServiceTest({}, ApiKeys::load(file.path()).value()) {}
   std::shared_ptr<FakeExchange> with(const std::string& header, const std::string& value,
                                      const std::string& path = "/v1/chat/completions") {
     return send({.method = "POST",
@@ -362,12 +388,13 @@ TEST_F(ServiceKeys, LimitsRequestsAndTokens) {
 }
 
 TEST(ApiKeys, FilesAreReadAgainAndCheckedByLine) {
-  const std::string path = key_file("one\n");
+  const KeyFile file("one\n");
+  const std::string& path = file.path();
   const auto keys = ApiKeys::load(path).value();
   using Kind = ApiKeys::Verdict::Kind;
   EXPECT_EQ(keys->check("one").kind, Kind::kAllowed);
   EXPECT_EQ(keys->check("two").kind, Kind::kUnknown);
-  std::ofstream(path) << "two name=t\n";
+  file.write("two name=t\n");
   std::filesystem::last_write_time(
       path, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(5));
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
@@ -378,10 +405,42 @@ TEST(ApiKeys, FilesAreReadAgainAndCheckedByLine) {
            {"k x=1", ":1: \"x=1\""},
            {"a\nk requests_per_minute=0", ":2: "},
            {"a name=n\nb name=n", "another key has the name n"}}) {
-    const auto wrong = ApiKeys::load(key_file(text));
+    file.write(text);
+    const auto wrong = ApiKeys::load(path);
     ASSERT_FALSE(wrong.ok()) << text;
     EXPECT_THAT(wrong.error().message, HasSubstr(message));
   }
+}
+
+// Many threads ask while the file changes under them.
+TEST(ApiKeys, AreReadAgainWhileTheyAreAskedFor) {
+  const KeyFile file("always name=a requests_per_minute=1000000\n");
+  const auto keys = ApiKeys::load(file.path()).value();
+  using Kind = ApiKeys::Verdict::Kind;
+  std::atomic<bool> done = false;
+  std::atomic<bool> seen = false;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      while (!done) {
+        EXPECT_EQ(keys->check("always").kind, Kind::kAllowed);
+        keys->spend_tokens("always", 1);
+        if (keys->check("late").kind == Kind::kAllowed) seen = true;
+        keys->take_error();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  // Replaced whole, as an editor does: a half-written file could be read.
+  const std::string next = file.path() + ".next";
+  std::ofstream(next) << "always name=a requests_per_minute=1000000\nlate name=l\n";
+  std::filesystem::last_write_time(
+      next, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(5));
+  std::filesystem::rename(next, file.path());
+  for (int i = 0; i < 100 && !seen; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(seen);
 }
 
 }  // namespace

@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
-import { startServer, weather } from './server.mjs';
+import { busy, startServer, until, weather } from './server.mjs';
+import { checkedFetch } from './streams.mjs';
 
 let server;
 let client;
+let checked;
 before(async () => {
   server = await startServer();
-  client = new Anthropic({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
+  checked = checkedFetch();
+  client = new Anthropic({ baseURL: server.url, apiKey: 'none', maxRetries: 0, fetch: checked.fetch });
 });
-after(async () => assert.equal(await server.stop(), 0));
+after(async () => {
+  assert.ok(await checked.settle() >= 2, 'streams were checked');
+  assert.equal(await server.stop(), 0);
+});
 
 const hello = { model: 'demo', max_tokens: 60, messages: [{ role: 'user', content: 'hi' }] };
 const tools = [{ name: weather.name, description: weather.description, input_schema: weather.parameters }];
@@ -60,7 +66,24 @@ test('thinking', async () => {
   assert.match(message.content.at(-1).text, /85/);
 });
 
+test('an abort ends the work', async () => {
+  const stream = await client.messages.create({ ...hello, max_tokens: 3000, stream: true,
+    messages: [{ role: 'user', content: 'Tell me a long story' }] });
+  let ended = false;
+  for await (const event of stream) {
+    if (event.type === 'content_block_delta') stream.controller.abort();
+    if (event.type === 'message_stop') ended = true;
+  }
+  assert.ok(!ended);
+  await until(async () => await busy(server.url) === 0, 'an idle engine');
+});
+
 test('errors are those of the client', async () => {
   await assert.rejects(client.messages.create({ ...hello, model: 'claude' }), Anthropic.NotFoundError);
-  await assert.rejects(client.messages.create({ ...hello, top_k: -5 }), Anthropic.BadRequestError);
+  await assert.rejects(client.messages.create({ ...hello, top_k: -5 }), (error) =>
+    error instanceof Anthropic.BadRequestError && /top_k/.test(error.message));
+  await assert.rejects(
+    client.messages.create({ ...hello, messages: [{ role: 'user', content: 'word '.repeat(9000) }] }),
+    (error) => error instanceof Anthropic.BadRequestError && /4096/.test(error.message));
+  await assert.rejects(client.messages.create({ ...hello, stream: true, messages: [] }), Anthropic.BadRequestError);
 });

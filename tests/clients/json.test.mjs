@@ -9,10 +9,13 @@ let server;
 before(async () => { server = await startServer(); });
 after(async () => assert.equal(await server.stop(), 0));
 
+const paths = ['/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/embeddings', '/v1/messages',
+  '/v1/messages/count_tokens', '/api/chat', '/api/generate', '/api/embed', '/tokenize'];
+
 test('every body of the suite', async () => {
   const counts = { y: 0, n: 0, i: 0 };
   for (const { name, input } of parsing) {
-    for (const path of ['/v1/chat/completions', '/v1/messages', '/api/chat']) {
+    for (const path of paths) {
       const answer = await fetch(server.url + path, { method: 'POST', body: input });
       const text = await answer.text();
       assert.equal(answer.status, 400, `${name}: ${text}`);

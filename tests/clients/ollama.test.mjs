@@ -3,14 +3,20 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Ollama } from 'ollama';
 import { busy, person, startServer, until, weather } from './server.mjs';
+import { checkedFetch } from './streams.mjs';
 
 let server;
 let client;
+let checked;
 before(async () => {
   server = await startServer();
-  client = new Ollama({ host: server.url });
+  checked = checkedFetch();
+  client = new Ollama({ host: server.url, fetch: checked.fetch });
 });
-after(async () => assert.equal(await server.stop(), 0));
+after(async () => {
+  assert.ok(await checked.settle() >= 1, 'streams were checked');
+  assert.equal(await server.stop(), 0);
+});
 
 const hello = { model: 'demo', messages: [{ role: 'user', content: 'hi' }],
   options: { seed: 3, num_predict: 60 } };
@@ -63,6 +69,11 @@ test('an abort ends the work', async () => {
 test('errors are those of the client', async () => {
   await assert.rejects(client.chat({ ...hello, model: 'llama9' }), (error) =>
     error.status_code === 404 && /llama9/.test(error.message));
+  await assert.rejects(client.chat({ ...hello, options: { top_p: 7 } }), (error) =>
+    error.status_code === 400 && /top_p/.test(error.message));
+  await assert.rejects(
+    client.chat({ ...hello, stream: true, messages: [{ role: 'user', content: 'word '.repeat(9000) }] }),
+    (error) => error.status_code === 400 && /4096/.test(error.message));
 });
 
 test('embeddings', async () => {

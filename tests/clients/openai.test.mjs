@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
-import { busy, person, startServer, until, weather } from './server.mjs';
+import { busy, parallelCalls, person, startServer, time, until, weather } from './server.mjs';
+import { checkedFetch } from './streams.mjs';
 
 let server;
 let client;
+let checked;
 before(async () => {
   server = await startServer();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
+  checked = checkedFetch();
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0, fetch: checked.fetch });
 });
-after(async () => assert.equal(await server.stop(), 0));
+after(async () => {
+  assert.ok(await checked.settle() >= 2, 'streams were checked');
+  assert.equal(await server.stop(), 0);
+});
 
 const hello = { model: 'demo', messages: [{ role: 'user', content: 'hi' }], seed: 3, max_tokens: 60 };
 const tools = [{ type: 'function', function: weather }];
@@ -77,6 +83,16 @@ test('streamed calls through the helper of the client', async () => {
   const message = await runner.finalMessage();
   assert.equal(message.tool_calls.length, 1);
   assert.match(JSON.parse(message.tool_calls[0].function.arguments).city, /^(Oslo|Rome)$/);
+});
+
+test('parallel calls, streamed', async () => {
+  const declared = [weather, time].map((each) => ({ type: 'function', function: each }));
+  const { request, calls } = await parallelCalls(server.url, { messages: hello.messages, tools: declared });
+  const message = await client.chat.completions.stream(
+    { model: 'demo', messages: hello.messages, tools: declared, tool_choice: 'required', ...request }).finalMessage();
+  assert.deepEqual(message.tool_calls.map((call) => [call.function.name, call.function.arguments]),
+    calls.map((call) => [call.name, call.arguments]));
+  assert.equal(new Set(message.tool_calls.map((call) => call.id)).size, calls.length);
 });
 
 test('a schema', async () => {

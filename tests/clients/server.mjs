@@ -20,6 +20,7 @@ export async function startServer(options = []) {
   });
   return {
     url,
+    pid: server.pid,
     log: () => log,
     kill: () => new Promise((resolve) => {
       server.removeAllListeners('exit');

@@ -6,7 +6,11 @@
 #define HWY_WANT_AVX3_DL
 // Tiles are arrays of vectors, and vectors whose length the compiler does not know cannot be in
 // one.
+#ifdef GEMMA4_BASELINE_KERNELS
+#define HWY_DISABLED_TARGETS (~HWY_BASELINE_TARGETS)
+#else
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#endif
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/cpu_table.cc"
 #include <hwy/foreach_target.h>

@@ -32,7 +32,7 @@ class GoldenAudio : public ::testing::TestWithParam<kernels::Table> {
  protected:
   std::shared_ptr<kernels::Device> device_ = device_with(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(All, GoldenAudio, ::testing::ValuesIn(tower_tables_under_test()),
+INSTANTIATE_TEST_SUITE_P(All, GoldenAudio, ::testing::ValuesIn(tables_and_card_under_test()),
                          table_name);
 
 TEST_P(GoldenAudio, TheTinyTowerAgrees) {

@@ -56,7 +56,7 @@ class GoldenImage : public ::testing::TestWithParam<kernels::Table> {
   }
   std::shared_ptr<kernels::Device> device_ = device_with(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(All, GoldenImage, ::testing::ValuesIn(tower_tables_under_test()),
+INSTANTIATE_TEST_SUITE_P(All, GoldenImage, ::testing::ValuesIn(tables_and_card_under_test()),
                          table_name);
 
 TEST_P(GoldenImage, TheTinyTowersAgree) {

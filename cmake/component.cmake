@@ -27,7 +27,7 @@ endfunction()
 
 # gemma4_test(name SOURCES … LIBRARIES …): a GoogleTest program, registered with CTest in the fast suite.
 # Programs in which threads meet have the label `threads`, too, and are what the target `threads_tests` builds.
-set(GEMMA4_THREADS_TESTS http_test engine_test serve_test server_test metamorphic_engine_test)
+set(GEMMA4_THREADS_TESTS base_test http_test engine_test serve_test server_test metamorphic_engine_test)
 if(GEMMA4_BUILD_TESTS)
   add_custom_target(threads_tests)
 endif()

@@ -30,12 +30,14 @@ const all = async (url) => {
 };
 const contents = (answers) => answers.map(({ content }) => content);
 const cached = ({ usage }) => usage.prompt_tokens_details.cached_tokens;
+// No more than what every prompt begins with: <bos><|turn>user\n, and perhaps a character.
+const knowsNothing = (answer) => assert.ok(cached(answer) < 8, `${cached(answer)}`);
 const saved = () => readdirSync(folder).filter((name) => name.endsWith('.prefix'));
 
 test('answers after a restart are those before, and their prompts are known', async () => {
   let server = await startServer();
   const cold = await all(server.url);
-  assert.deepEqual(cold.map(cached), prompts.map(() => 0));
+  cold.forEach(knowsNothing);
   const warm = await all(server.url);
   assert.deepEqual(contents(warm), contents(cold));
   for (const answer of warm) assert.ok(cached(answer) > 100);
@@ -54,7 +56,7 @@ test('answers after a restart are those before, and their prompts are known', as
 
   // Other keys and values: nothing of it is used.
   server = await startServer(['--cache-dir', folder, '--kv-type', 'bf16']);
-  assert.deepEqual((await all(server.url)).map(cached), prompts.map(() => 0));
+  (await all(server.url)).forEach(knowsNothing);
   assert.equal(await server.stop(), 0);
 });
 
@@ -95,8 +97,8 @@ test('each of 20 turns computes its new tokens only', async () => {
       messages.push({ role: 'user', content: `${thinking} ${turn}: go on?` });
       const answer = await ask(server.url, messages,
         { max_tokens: 24, reasoning_effort: thinking ? 'low' : 'none' });
-      // All that was there before but what rounding to a block and a thought that is left out of
-      // the conversation take away.
+      // All that was there before, but for a thought that is left out of the conversation, and what
+      // a window that moved on takes away with it (conversation_cache_test has the exact numbers).
       if (turn > 0) assert.ok(cached(answer) >= before - 64, `turn ${turn}: ${cached(answer)} of ${before}`);
       if (turn > 0 && !thinking) assert.ok(answer.usage.prompt_tokens - cached(answer) <= 64 + 24);
       before = answer.usage.prompt_tokens;

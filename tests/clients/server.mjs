@@ -1,5 +1,10 @@
 // Starts the server that the tests talk to: GEMMA4_PROGRAM, the demo model, a free port.
 import { spawn } from 'node:child_process';
+import { after } from 'node:test';
+
+// A test that failed before it stopped its server must not keep the others waiting.
+const servers = [];
+after(() => { for (const server of servers) server.kill('SIGKILL'); });
 
 export async function startServer(options = []) {
   const program = process.env.GEMMA4_PROGRAM;
@@ -7,6 +12,7 @@ export async function startServer(options = []) {
   const server = spawn(program, ['serve', '--port', '0', '--threads', '1', ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  servers.push(server);
   let log = '';
   server.stderr.on('data', (data) => { log += data; });
   const url = await new Promise((resolve, reject) => {

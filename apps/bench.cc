@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "apps/bench_report.h"
@@ -44,6 +46,26 @@ std::vector<int32_t> random_ids(int64_t count, int64_t vocab_size, uint64_t seed
   return ids;
 }
 
+// Bytes per second that reading weights can reach: reads on the CPU, reads and writes of a copy on
+// a card.
+Result<double> measure_bandwidth(kernels::Device* device) {
+  if (device->is_host()) return measure_read_bandwidth(*device->queue().pool).best;
+  constexpr size_t kBytes = size_t{1} << 30;
+  constexpr int kCopies = 10;
+  G4_ASSIGN_OR_RETURN(const auto from, device->allocate(kBytes));
+  G4_ASSIGN_OR_RETURN(const auto to, device->allocate(kBytes));
+  double best = 0;
+  for (int i = 0; i < 3; ++i) {
+    G4_RETURN_IF_ERROR(device->finish());
+    const auto start = Clock::now();
+    for (int n = 0; n < kCopies; ++n) device->copy(to.get(), from.get(), kBytes);
+    G4_RETURN_IF_ERROR(device->finish());
+    best = std::max(
+        best, 2.0 * kCopies * kBytes / std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
 class Bench {
  public:
   Bench(std::shared_ptr<const model::Model> model, const Arguments& arguments)
@@ -74,21 +96,35 @@ class Bench {
         prompt + (is_prompt ? 0 : row.tokens + prompt_steps(row, options.chunk_tokens)) + 2;
     engine_.reset();
     G4_ASSIGN_OR_RETURN(engine_, engine::Engine::create(model_, options));
-    for (int i = 0; i < arguments_.repeats + 1; ++i) {  // the first warms the page cache up
-      G4_ASSIGN_OR_RETURN(const double speed,
-                          is_prompt ? time_prompt(prompt) : time_generate(prompt, row));
-      if (i > 0) row.speeds.push_back(speed);
-      if (interrupt_.interrupted()) return Error{ErrorCode::kCancelled, "interrupted"};
-    }
-    std::sort(row.speeds.begin(), row.speeds.end());
-    if (arguments_.profile) G4_RETURN_IF_ERROR(profile(row, prompt));
     if (is_prompt)
       row.operations = static_cast<double>(model_->prompt_operations(prompt));
     else
       row.bytes_per_step = bytes_per_step(row);
+    double bandwidth = 0;                               // after the run before
+    for (int i = 0; i < arguments_.repeats + 1; ++i) {  // the first warms the page cache up
+      G4_ASSIGN_OR_RETURN(const double speed,
+                          is_prompt ? time_prompt(prompt) : time_generate(prompt, row));
+      const double before = std::exchange(bandwidth, is_prompt ? 0 : current_bandwidth());
+      if (i > 0) {
+        row.speeds.push_back(speed);
+        if (before > 0 && bandwidth > 0)
+          row.bandwidth_shares.push_back(row.bytes_per_step * speed /
+                                         static_cast<double>(row.batch) /
+                                         std::midpoint(before, bandwidth));
+      }
+      if (interrupt_.interrupted()) return Error{ErrorCode::kCancelled, "interrupted"};
+    }
+    std::sort(row.speeds.begin(), row.speeds.end());
+    if (arguments_.profile) G4_RETURN_IF_ERROR(profile(row, prompt));
     row.memory = resident_memory();
     rows_.push_back(row);
     return {};
+  }
+
+  // The memory of a machine that others use, too, is twice as fast in one second as in the next.
+  double current_bandwidth() const {
+    const auto& device = engine_->shared_device();
+    return device->is_host() ? measure_read_bandwidth(*device->queue().pool).mean : 0;
   }
 
   Status profile(BenchRow& row, int64_t prompt) {
@@ -176,26 +212,6 @@ class Bench {
   ops::Profile* watched_ = nullptr;
   InterruptGuard interrupt_;
 };
-
-// Bytes per second that reading weights can reach: reads on the CPU, reads and writes of a copy on
-// a card.
-Result<double> measure_bandwidth(kernels::Device* device) {
-  if (device->is_host()) return measure_read_bandwidth(*device->queue().pool);
-  constexpr size_t kBytes = size_t{1} << 30;
-  constexpr int kCopies = 10;
-  G4_ASSIGN_OR_RETURN(const auto from, device->allocate(kBytes));
-  G4_ASSIGN_OR_RETURN(const auto to, device->allocate(kBytes));
-  double best = 0;
-  for (int i = 0; i < 3; ++i) {
-    G4_RETURN_IF_ERROR(device->finish());
-    const auto start = Clock::now();
-    for (int n = 0; n < kCopies; ++n) device->copy(to.get(), from.get(), kBytes);
-    G4_RETURN_IF_ERROR(device->finish());
-    best = std::max(
-        best, 2.0 * kCopies * kBytes / std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  return best;
-}
 
 Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const std::string path, resolve_model(arguments.model));

@@ -17,8 +17,14 @@ struct Share {
   double value;    // 1 = all there is
 };
 
+double middle(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
 // What the row made of the machine; none where the machine's best is not known.
 std::optional<Share> share_of(const BenchRow& row, const Roofline& roofline) {
+  if (!row.bandwidth_shares.empty()) return Share{"bandwidth", middle(row.bandwidth_shares)};
   if (row.bytes_per_step > 0 && roofline.bandwidth > 0)
     return Share{"bandwidth", row.bytes_per_step * row.median() / static_cast<double>(row.batch) /
                                   roofline.bandwidth};

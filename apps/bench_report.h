@@ -18,7 +18,9 @@ struct BenchRow {
   int64_t batch = 1;
   std::vector<double> speeds;  // tokens per second, all sequences together, rising
   double bytes_per_step = 0;   // weights and cache read for one token of each sequence
-  double operations = 0;       // of a prompt's products
+  // Of the bandwidth that was measured before and after each run, by run; empty where it was not.
+  std::vector<double> bandwidth_shares;
+  double operations = 0;  // of a prompt's products
   ResidentMemory memory;
   ops::Profile profile;        // of one more run, if asked for
   double profile_seconds = 0;  // of its steps, kernels and all between

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 
 #include "base/huge_pages.h"
@@ -27,17 +28,17 @@ uint64_t sum(const uint64_t* data, int64_t count) {
 
 }  // namespace
 
-double measure_read_bandwidth(ThreadPool& pool) {
+ReadBandwidth measure_read_bandwidth(ThreadPool& pool) {
   constexpr int64_t kWords = int64_t{64} << 20;  // 512 MiB
   constexpr int64_t kPiece = 1 << 16;
   constexpr int kPasses = 7;
   const std::unique_ptr<uint64_t[], decltype(&std::free)> data(
       static_cast<uint64_t*>(allocate_pages(kWords * sizeof(uint64_t))), &std::free);
-  if (data == nullptr) return 0;
+  if (data == nullptr) return {};
   std::atomic<uint64_t> sink{0};
   pool.parallel_for(kWords, kPiece,
                     [&](int64_t begin, int64_t end) { std::fill(&data[begin], &data[end], 1); });
-  double best = 0;
+  double least = std::numeric_limits<double>::infinity(), total = 0;
   for (int pass = 0; pass < kPasses; ++pass) {
     const auto start = std::chrono::steady_clock::now();
     pool.parallel_for(kWords, kPiece, [&](int64_t begin, int64_t end) {
@@ -45,9 +46,11 @@ double measure_read_bandwidth(ThreadPool& pool) {
     });
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::max(best, static_cast<double>(kWords) * sizeof(uint64_t) / seconds);
+    least = std::min(least, seconds);
+    total += seconds;
   }
-  return best;
+  constexpr auto kBytes = static_cast<double>(kWords * sizeof(uint64_t));
+  return {.best = kBytes / least, .mean = kPasses * kBytes / total};
 }
 
 }  // namespace gemma4::apps

@@ -254,7 +254,10 @@ TEST(Bench, JsonHasARowForEachTest) {
   const auto json = parse_json(outcome.out);
   EXPECT_GT(json["read_bandwidth_bytes_per_second"], 1e8);
   EXPECT_EQ(json["rows"].size(), 3U);
-  for (const auto& row : json["rows"]) EXPECT_GT(row["tokens_per_second"], 0);
+  for (const auto& row : json["rows"]) {
+    EXPECT_GT(row["tokens_per_second"], 0);
+    EXPECT_GT(row[row["test"] == "prompt" ? "products_share" : "bandwidth_share"], 0);
+  }
 }
 
 TEST(Bench, AProfileSaysWhereTheTimeOfEachTestGoes) {

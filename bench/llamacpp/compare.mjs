@@ -115,19 +115,22 @@ function printRow(model, test, ours, theirs) {
   const best = Math.max(...theirs.map((sample) => sample.speed));
   const gb = (bytes) => (bytes / 1e9).toFixed(2);
   const memory = (sample) => `${gb(sample.memory.own)} + ${gb(sample.memory.mapped)}`;
-  // The machine's best is measured once a run, and one that is disturbed would flatter us.
-  const isPrompt = parseTest(test).steps === 0;
-  const limitOf = (sample) => (isPrompt ? sample.peak : sample.bandwidth);
-  const limit = Math.max(...counted.map(limitOf));
-  const share = median(counted.map((sample) => sample.share * limitOf(sample))) / limit;
-  const of = isPrompt ? `${(limit / 1e9).toFixed(0)} GOP/s` : `${gb(limit)} GB/s`;
+  // Bandwidth is measured around each run, the best of products once a process, and one that is
+  // disturbed would flatter us.
+  const share = (samples) => {
+    const percent = (value) => `${(100 * value).toFixed(0)} %`;
+    if (parseTest(test).steps > 0) return `${percent(median(samples.map((sample) => sample.share)))} of bandwidth`;
+    const peak = Math.max(...samples.map((sample) => sample.peak));
+    const done = median(samples.map((sample) => sample.share * sample.peak));
+    return `${percent(done / peak)} of ${(peak / 1e9).toFixed(0)} GOP/s`;
+  };
   const cells = [
     model,
     test,
     mine.toFixed(1),
     best.toFixed(1),
     (mine / best).toFixed(2),
-    `${(100 * share).toFixed(0)} % of ${of}`,
+    share(counted),
     memory(ours[ours.length - 1]),
     memory(theirs[theirs.length - 1]),
     `${quiet(ours).length}/${ours.length}, ${quiet(theirs).length}/${theirs.length}`,

@@ -116,6 +116,22 @@ TEST_F(CardEngine, EmbeddingsAreThoseOfTheCpu) {
   }
 }
 
+TEST_F(CardEngine, APrefixThatPartsInsideABlockHasACopyOfIt) {
+  model::KvCache cache =
+      model::KvCache::create(model_->config().text, {6, 6}, DType::kBF16, *device_).value();
+  model::KvSequence first;
+  ASSERT_TRUE(cache.reserve(first, 150));
+  cache.commit(first, 150);
+  std::vector<std::byte> bytes = cache.save(first, *device_);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i % 251);
+  const auto sliding_first = first.tables[index_of(model::AttentionKind::kSliding)].first;
+  cache.release(first);
+  first = cache.restore(150, sliding_first, bytes, *device_).value();
+  model::KvSequence second = cache.share(first, 149).value();
+  cache.release(first);
+  EXPECT_EQ(cache.save(second, *device_), bytes);
+}
+
 // A launch that no card takes: every call after it is without effect, and the engine's step says
 // what happened.
 TEST_F(CardEngine, AFailureEndsTheStepWithOneError) {

@@ -18,6 +18,18 @@ void add_http_arguments(CLI::App& command, ServerArguments& arguments) {
   command.add_option("--port", arguments.port, "Port to listen on; 0: one that is free")
       ->capture_default_str()
       ->check(whole_number(0, 65535));
+  auto* const certificate =
+      command
+          .add_option("--tls-cert", arguments.tls_certificate,
+                      "Speak TLS: PEM file of the server's certificate, with those that sign it; "
+                      "it and the key are read again when they change")
+          ->check(not_empty());
+  auto* const key = command
+                        .add_option("--tls-key", arguments.tls_key,
+                                    "PEM file of the certificate's key, without a pass phrase")
+                        ->check(not_empty());
+  certificate->needs(key);
+  key->needs(certificate);
   command
       .add_option("--api-keys", arguments.api_keys,
                   "File of API keys, one a line, with their limits; read again when it changes "

@@ -131,12 +131,19 @@ void serve_until_signal(http::Server& server, serve::Service& service, int64_t d
 }  // namespace
 
 Status run_server(const ServerArguments& arguments) {
-  const http::ServerOptions options{
-      .host = arguments.host,
-      .port = static_cast<uint16_t>(arguments.port),
-      .max_connections = static_cast<size_t>(arguments.max_connections),
-      .max_body_bytes = static_cast<size_t>(arguments.max_body_megabytes) << 20,
-      .num_workers = 4};
+  http::ServerOptions options{.host = arguments.host,
+                              .port = static_cast<uint16_t>(arguments.port),
+                              .max_connections = static_cast<size_t>(arguments.max_connections),
+                              .max_body_bytes = static_cast<size_t>(arguments.max_body_megabytes)
+                                                << 20,
+                              .num_workers = 4};
+  if (!arguments.tls_certificate.empty())
+    options.tls = {.certificate = arguments.tls_certificate,
+                   .key = arguments.tls_key,
+                   .on_error = [](const Error& error) {
+                     serve::log_line(serve::LogLevel::kError,
+                                     {{"event", "tls_files"}, {"message", error.message}});
+                   }};
   std::unique_ptr<serve::ApiKeys> keys;
   if (!arguments.api_keys.empty()) {
     G4_ASSIGN_OR_RETURN(keys, serve::ApiKeys::load(arguments.api_keys));
@@ -155,8 +162,8 @@ Status run_server(const ServerArguments& arguments) {
   auto service = std::make_unique<serve::Service>(std::move(service_options), std::move(models),
                                                   std::move(keys));
   G4_ASSIGN_OR_RETURN(const auto server, http::Server::start(options, service->handlers()));
-  std::printf("serving %s on http://%s:%d\n", names.c_str(), arguments.host.c_str(),
-              server->port());
+  std::printf("serving %s on %s://%s:%d\n", names.c_str(), options.tls ? "https" : "http",
+              arguments.host.c_str(), server->port());
   std::fflush(stdout);
   serve_until_signal(*server, *service, arguments.drain_seconds);
   // Before the server: answers that were cut off hold on to their connections until the engine
@@ -174,7 +181,7 @@ namespace gemma4::apps {
 Status run_server(const ServerArguments&) {
   return Error{ErrorCode::kUnsupported,
                "this build has no server; build it with -DGEMMA4_SERVER=ON and Boost's headers "
-               "(libboost-dev), prometheus-cpp-dev and libspdlog-dev"};
+               "(libboost-dev), libssl-dev, prometheus-cpp-dev and libspdlog-dev"};
 }
 
 }  // namespace gemma4::apps

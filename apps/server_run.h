@@ -16,7 +16,8 @@ struct ServerArguments {
   bool any_model = false;
   std::string host = "127.0.0.1";
   int port = 8080;
-  std::string api_keys;  // file; empty: none
+  std::string tls_certificate, tls_key;  // PEM files; both or none
+  std::string api_keys;                  // file; empty: none
   std::vector<std::string> cors_origins;
   bool page = true;
   int64_t max_body_megabytes = 64;

@@ -23,7 +23,7 @@ constrain: base json text
 engine:  base text model ops kernels/table.h kernels/device.h kernels/registry.h
 train:   base io text model ops
 answer:  base json media text model chat constrain engine kernels/registry.h
-http:    base
+http:    base io
 serve:   base json io media text model chat constrain engine answer http
 '
 

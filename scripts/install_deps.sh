@@ -18,7 +18,7 @@ packages_of() {
       echo g++ cmake ninja-build pkg-config libhwy-dev libsimdjson-dev libcli11-dev \
         nlohmann-json3-dev libedit-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev \
         libkissfft-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev \
-        libboost-dev prometheus-cpp-dev libspdlog-dev
+        libboost-dev libssl-dev prometheus-cpp-dev libspdlog-dev
       ;;
     test) echo libgtest-dev libgmock-dev nlohmann-json3-dev ;;
     bench) echo libbenchmark-dev ;;
@@ -26,7 +26,7 @@ packages_of() {
     fuzz) echo clang-14 libclang-rt-14-dev ;;
     aarch64) echo g++-aarch64-linux-gnu qemu-user ;;
     page) echo chromium:chromium node:nodejs npm:npm ca-certificates ;;
-    vocabulary) echo git:git node:nodejs npm:npm ca-certificates ;;
+    vocabulary) echo git:git node:nodejs npm:npm ca-certificates openssl ;;
     *)
       echo "install_deps: no group named '$1'" >&2
       exit 2

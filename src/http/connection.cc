@@ -41,7 +41,7 @@ Request request_of(const wire::request<wire::string_body>& from, const std::stri
   return request;
 }
 
-std::string address_of(const Connection::Socket& socket) {
+std::string address_of(const Transport::Socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
   return error ? "" : endpoint.address().to_string();
@@ -81,7 +81,7 @@ class Connection::Pending final : public Exchange, public std::enable_shared_fro
     });
   }
   void post(std::function<void()> work) override {
-    asio::post(connection_->socket_.get_executor(), std::move(work));
+    asio::post(connection_->stream_.get_executor(), std::move(work));
   }
 
   // On the connection's executor
@@ -106,31 +106,42 @@ class Connection::Pending final : public Exchange, public std::enable_shared_fro
   std::function<void()> gone_;
 };
 
-Connection::Connection(Socket socket, const ConnectionHost& host)
-    : socket_(std::move(socket)), host_(host), timer_(socket_.get_executor()) {}
+Connection::Connection(Transport::Socket socket, TlsFiles::Context tls, const ConnectionHost& host)
+    : stream_(std::move(socket), std::move(tls)), host_(host), timer_(stream_.get_executor()) {}
 
 void Connection::start() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+  asio::post(stream_.get_executor(), [self = shared_from_this()] {
     Error ignored;
-    self->socket_.set_option(asio::ip::tcp::no_delay(true), ignored);  // tokens are small
-    self->await_request();
+    self->stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);  // tokens are small
+    self->shake_hands([self] { self->await_request(); });
   });
 }
 
 void Connection::refuse() {
-  asio::post(socket_.get_executor(),
-             [self = shared_from_this()] { self->refuse_with(Fault::kUnavailable); });
+  asio::post(stream_.get_executor(), [self = shared_from_this()] {
+    self->shake_hands([self] { self->refuse_with(Fault::kUnavailable); });
+  });
+}
+
+void Connection::shake_hands(std::function<void()> then) {
+  if (!stream_.is_secure()) return then();
+  arm(host_.options.header_timeout);
+  stream_.async_handshake([self = shared_from_this(), then = std::move(then)](const Error& error) {
+    self->disarm();
+    if (error || self->closed_) return self->close();
+    then();
+  });
 }
 
 void Connection::close_when_idle() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+  asio::post(stream_.get_executor(), [self = shared_from_this()] {
     // A request of which a part is there is still read; it is told that the server goes away.
     if (self->pending_ == nullptr && self->buffer_.size() == 0 && !self->responding_) self->close();
   });
 }
 
 void Connection::close_now() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->gone(); });
+  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->gone(); });
 }
 
 void Connection::arm(std::chrono::milliseconds limit) {
@@ -139,8 +150,7 @@ void Connection::arm(std::chrono::milliseconds limit) {
   timer_.async_wait([self = shared_from_this(), round = ++timer_round_](const Error& error) {
     if (error || round != self->timer_round_) return;
     self->timed_out_ = true;
-    Error ignored;
-    self->socket_.cancel(ignored);
+    self->stream_.cancel();
   });
 }
 
@@ -158,7 +168,7 @@ void Connection::await_request() {
   keep_alive_ = false;
   if (buffer_.size() > 0) return read_header();
   arm(host_.options.idle_timeout);
-  socket_.async_read_some(buffer_.prepare(kReadBytes),
+  stream_.async_read_some(buffer_.prepare(kReadBytes),
                           [self = shared_from_this()](const Error& error, size_t count) {
                             self->disarm();
                             if (error || self->closed_) return self->close();
@@ -170,14 +180,14 @@ void Connection::await_request() {
 void Connection::read_header() {
   arm(host_.options.header_timeout);
   wire::async_read_header(
-      socket_, buffer_, *parser_,
+      stream_, buffer_, *parser_,
       [self = shared_from_this()](const Error& error, size_t) { self->on_header(error); });
 }
 
 void Connection::on_header(const Error& error) {
   disarm();
   if (closed_) return;  // what had been read before is of no use
-  request_ = request_of(parser_->get(), address_of(socket_));
+  request_ = request_of(parser_->get(), address_of(stream_.socket()));
   if (error) return on_read_error(error);
   if (host_.draining()) return refuse_with(Fault::kUnavailable);
   if (host_.handlers.admit) {
@@ -192,7 +202,7 @@ void Connection::on_header(const Error& error) {
   if (!same_name(request_.header("expect"), "100-continue")) return read_body();
   arm(host_.options.write_timeout);
   static constexpr char kContinue[] = "HTTP/1.1 100 Continue\r\n\r\n";
-  asio::async_write(socket_, asio::buffer(kContinue, sizeof kContinue - 1),
+  asio::async_write(stream_, asio::buffer(kContinue, sizeof kContinue - 1),
                     [self = shared_from_this()](const Error& failed, size_t) {
                       self->disarm();
                       if (failed || self->closed_) return self->close();
@@ -217,7 +227,7 @@ void Connection::give_body_room() { host_.body_bytes -= std::exchange(body_room_
 void Connection::read_body() {
   arm(host_.options.body_timeout);
   wire::async_read(
-      socket_, buffer_, *parser_,
+      stream_, buffer_, *parser_,
       [self = shared_from_this()](const Error& error, size_t) { self->on_body(error); });
 }
 
@@ -257,7 +267,7 @@ void Connection::handle() {
 void Connection::watch() {
   if (buffer_.size() >= kPipelinedBytes) return;
   watching_ = true;
-  socket_.async_read_some(buffer_.prepare(kReadBytes),
+  stream_.async_read_some(buffer_.prepare(kReadBytes),
                           [self = shared_from_this()](const Error& error, size_t count) {
                             self->watching_ = false;
                             self->buffer_.commit(count);
@@ -304,7 +314,7 @@ void Connection::send(Response response) {
     head_.emplace(wire::response<wire::empty_body>(std::move(response_->base())));
     head_->content_length(length);
     head_writer_.emplace(*head_);
-    wire::async_write_header(socket_, *head_writer_, sent);
+    wire::async_write_header(stream_, *head_writer_, sent);
     return;
   }
   if (response.status == 204) {
@@ -312,7 +322,7 @@ void Connection::send(Response response) {
   } else {
     response_->prepare_payload();
   }
-  wire::async_write(socket_, *response_, sent);
+  wire::async_write(stream_, *response_, sent);
 }
 
 void Connection::begin_stream(Response head) {
@@ -325,7 +335,7 @@ void Connection::begin_stream(Response head) {
   head_writer_.emplace(*head_);
   arm(host_.options.write_timeout);
   writing_ = true;
-  wire::async_write_header(socket_, *head_writer_,
+  wire::async_write_header(stream_, *head_writer_,
                            [self = shared_from_this()](const Error& error, size_t) {
                              self->disarm();
                              self->writing_ = false;
@@ -363,16 +373,16 @@ void Connection::flush() {
     sending_.clear();
     arm(host_.options.write_timeout);
     writing_ = true;
-    asio::async_write(socket_, wire::make_chunk_last(), sent);
+    asio::async_write(stream_, wire::make_chunk_last(), sent);
     return;
   }
   sending_ = std::exchange(unsent_, {});
   arm(host_.options.write_timeout);
   writing_ = true;
   if (chunked_) {
-    asio::async_write(socket_, wire::make_chunk(asio::const_buffer(asio::buffer(sending_))), sent);
+    asio::async_write(stream_, wire::make_chunk(asio::const_buffer(asio::buffer(sending_))), sent);
   } else {
-    asio::async_write(socket_, asio::buffer(sending_), sent);
+    asio::async_write(stream_, asio::buffer(sending_), sent);
   }
 }
 
@@ -389,8 +399,7 @@ void Connection::finish_exchange() {
   if (!keep_alive_) return linger();
   if (!watching_) return await_request();
   next_after_watch_ = true;
-  Error ignored;
-  socket_.cancel(ignored);
+  stream_.cancel();
 }
 
 void Connection::refuse_with(Fault fault) {
@@ -399,8 +408,17 @@ void Connection::refuse_with(Fault fault) {
 }
 
 void Connection::linger() {
-  Error ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  if (!stream_.is_secure()) return end_sending();
+  arm(kLinger);
+  // A client that sends on fails this, after our word that nothing follows is out.
+  stream_.async_shutdown([self = shared_from_this()](const Error&) {
+    self->disarm();
+    if (!self->closed_) self->end_sending();
+  });
+}
+
+void Connection::end_sending() {
+  stream_.shutdown_send();
   if (watching_) return close();  // the whole request was read
   arm(kLinger);
   discard();
@@ -408,7 +426,7 @@ void Connection::linger() {
 
 void Connection::discard() {
   buffer_.consume(buffer_.size());
-  socket_.async_read_some(
+  stream_.socket().async_read_some(
       buffer_.prepare(kReadBytes), [self = shared_from_this()](const Error& error, size_t count) {
         self->discarded_bytes_ += count;
         if (error || self->timed_out_ || self->closed_ || self->discarded_bytes_ > kDiscardedBytes)
@@ -428,8 +446,7 @@ void Connection::close() {
   if (std::exchange(closed_, true)) return;
   give_body_room();
   disarm();
-  Error ignored;
-  socket_.close(ignored);
+  stream_.close();
   if (pending_ != nullptr) pending_->ended();
   pending_.reset();
 }

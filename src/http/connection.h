@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -18,6 +17,7 @@
 #include <string>
 
 #include "http/server.h"
+#include "http/transport.h"
 
 namespace gemma4::http {
 
@@ -34,8 +34,8 @@ struct ConnectionHost {
 // strand.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  using Socket = boost::asio::ip::tcp::socket;
-  Connection(Socket socket, const ConnectionHost& host);
+  // Without `tls` what is sent is plain.
+  Connection(Transport::Socket socket, TlsFiles::Context tls, const ConnectionHost& host);
 
   void start();            // from any thread, as the next two
   void refuse();           // answers kUnavailable and closes, whatever is asked
@@ -49,6 +49,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void arm(std::chrono::milliseconds limit);
   void disarm();
 
+  void shake_hands(std::function<void()> then);
   void await_request();
   void read_header();
   void on_header(const Error& error);
@@ -69,13 +70,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void finish_exchange();
   void refuse_with(Fault fault);
   void linger();
+  void end_sending();
   void discard();
   void close();
   void gone();
 
   boost::beast::http::response<boost::beast::http::string_body> message_of(Response& response);
 
-  Socket socket_;
+  Transport stream_;
   const ConnectionHost& host_;
   boost::asio::steady_timer timer_;
   uint64_t timer_round_ = 0;

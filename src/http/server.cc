@@ -81,6 +81,9 @@ class AsioServer final : public Server {
   }
 
   Status listen() {
+    if (host_.options.tls) {
+      G4_ASSIGN_OR_RETURN(tls_, TlsFiles::open(*host_.options.tls));
+    }
     const std::string where = str_cat(host_.options.host, ":", host_.options.port);
     boost::system::error_code error;
     tcp::resolver resolver(io_);
@@ -176,13 +179,14 @@ class AsioServer final : public Server {
       is_full = connections_.size() >= host_.options.max_connections;
       place = connections_.insert(connections_.end(), Entry{});
     }
-    const std::shared_ptr<Connection> connection(new Connection(std::move(socket), host_),
-                                                 [this, place](Connection* gone) {
-                                                   delete gone;
-                                                   const std::lock_guard lock(mutex_);
-                                                   connections_.erase(place);
-                                                   empty_.notify_all();
-                                                 });
+    const std::shared_ptr<Connection> connection(
+        new Connection(std::move(socket), tls_ ? tls_->context() : nullptr, host_),
+        [this, place](Connection* gone) {
+          delete gone;
+          const std::lock_guard lock(mutex_);
+          connections_.erase(place);
+          empty_.notify_all();
+        });
     {
       const std::lock_guard lock(mutex_);
       place->connection = connection;
@@ -210,6 +214,7 @@ class AsioServer final : public Server {
   std::condition_variable empty_;
   std::list<Entry> connections_;
   ConnectionHost host_;
+  std::unique_ptr<TlsFiles> tls_;  // null: none
   std::atomic<bool> draining_ = false;
   uint16_t port_ = 0;
   // After what connections refer to: work that is left in these is destroyed with them.

@@ -18,6 +18,14 @@
 
 namespace gemma4::http {
 
+// PEM files: the server's certificate with those that sign it, and its key.
+struct TlsOptions {
+  std::string certificate;
+  std::string key;
+  // The files changed and cannot be used; the old ones are. On the connections' thread.
+  std::function<void(const Error& error)> on_error = {};
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";  // an address, or a name that has one
   uint16_t port = 8080;            // 0: one that is free
@@ -31,6 +39,7 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(75);    // between two requests
   std::chrono::milliseconds write_timeout = std::chrono::seconds(60);   // of one piece
   int num_workers = 2;
+  std::optional<TlsOptions> tls = {};  // of all connections; without: none
 };
 
 // What this layer finds wrong with a request.
@@ -59,6 +68,7 @@ struct Handlers {
 class Server {
  public:
   // Listens and serves on threads of its own. kUnavailable: the address cannot be used (says why).
+  // Other errors are those of the files in options.tls, which are named.
   static Result<std::unique_ptr<Server>> start(const ServerOptions& options, Handlers handlers);
   // Like drain(0). No Exchange may be left then.
   virtual ~Server() = default;

@@ -1,10 +1,10 @@
 // Starts the server that the tests talk to: GEMMA4_PROGRAM, the demo model, a free port.
 import { spawn } from 'node:child_process';
-import { after } from 'node:test';
 
-// A test that failed before it stopped its server must not keep the others waiting.
+// A test that failed before it stopped its server must not keep the others waiting: servers do not hold
+// up the end of this process, unless it waits for theirs, and end with it.
 const servers = [];
-after(() => { for (const server of servers) server.kill('SIGKILL'); });
+process.on('exit', () => { for (const server of servers) server.kill('SIGKILL'); });
 
 export async function startServer(options = []) {
   const program = process.env.GEMMA4_PROGRAM;
@@ -19,26 +19,25 @@ export async function startServer(options = []) {
     let text = '';
     server.stdout.on('data', (data) => {
       text += data;
-      const found = /http:\/\/\S+/.exec(text);
+      const found = /https?:\/\/\S+/.exec(text);
       if (found) resolve(found[0]);
     });
     server.on('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+  });
+  for (const held of [server, server.stdout, server.stderr]) held.unref();
+  const end = (signal) => new Promise((resolve) => {
+    server.ref();
+    server.removeAllListeners('exit');
+    server.on('exit', (code, by) => resolve(code ?? by));
+    server.kill(signal);
   });
   return {
     url,
     pid: server.pid,
     log: () => log,
-    kill: () => new Promise((resolve) => {
-      server.removeAllListeners('exit');
-      server.on('exit', resolve);
-      server.kill('SIGKILL');
-    }),
+    kill: () => end('SIGKILL'),
     // Its exit code once it has drained.
-    stop: () => new Promise((resolve) => {
-      server.removeAllListeners('exit');
-      server.on('exit', (code, signal) => resolve(code ?? signal));
-      server.kill('SIGTERM');
-    }),
+    stop: () => end('SIGTERM'),
   };
 }
 

@@ -81,8 +81,14 @@ Result<std::shared_ptr<AnswerRun>> AnswerRun::prepare(ServedModel& model, ChatRe
 }
 
 Status AnswerRun::prepare_chat() {
+  if (request_.conversations.empty()) return prepare_conversation(request_.messages);
+  for (std::vector<chat::Message>& messages : request_.conversations)
+    G4_RETURN_IF_ERROR(prepare_conversation(messages));
+  return {};
+}
+
+Status AnswerRun::prepare_conversation(std::vector<chat::Message>& messages) {
   const answer::LoadedModel& loaded = model_.loaded();
-  std::vector<chat::Message>& messages = request_.messages;
   std::string begun;
   if (request_.continue_last) {
     G4_ASSIGN_OR_RETURN(begun, begun_text(messages.back()));

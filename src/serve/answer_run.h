@@ -63,6 +63,7 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   struct Choice;
   AnswerRun(ServedModel& model, ChatRequest request, Metrics& metrics);
   Status prepare_chat();
+  Status prepare_conversation(std::vector<chat::Message>& messages);
   Status prepare_raw();
   engine::Request engine_request(const Prepared& prepared, int choice) const;
   std::unique_ptr<Choice> make_choice(const Prepared& prepared, int index);

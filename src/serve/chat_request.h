@@ -28,8 +28,10 @@ using RawPrompt = std::variant<std::string, std::vector<int32_t>>;
 struct ChatRequest {
   std::string model;  // empty: the first
 
-  // A conversation, or raw prompts (without the chat format), of which there is one at least then.
+  // A conversation; or several that are answered each for itself; or raw prompts (without the chat
+  // format). Of the last two there is one at least then.
   std::vector<chat::Message> messages;
+  std::vector<std::vector<chat::Message>> conversations;
   std::vector<RawPrompt> prompts;
   bool echo = false;  // raw: the answer begins with its prompt
 
@@ -48,6 +50,7 @@ struct ChatRequest {
 
   bool stream = false;
   bool include_usage = false;  // in a stream
+  bool plain_text = false;     // of a transcription: not as JSON
 };
 
 }  // namespace gemma4::serve

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/base64.h"
 #include "base/strings.h"
 #include "serve/fields.h"
 
@@ -59,23 +60,13 @@ void read_inputs(Fields& fields, Ids ids, EmbeddingRequest& request) {
 
 // Little-endian float32, as numpy.frombuffer reads it.
 std::string base64_of(const std::vector<float>& values) {
-  constexpr const char* kLetters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string bytes;
   for (const float value : values) {
     uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof bits);
     for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(bits >> shift));
   }
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j)
-      group = group << 8 | (i + j < bytes.size() ? static_cast<uint8_t>(bytes[i + j]) : 0);
-    for (size_t j = 0; j < 4; ++j)
-      text.push_back(i + j <= bytes.size() ? kLetters[group >> (18 - 6 * j) & 63] : '=');
-  }
-  return text;
+  return base64(bytes);
 }
 
 Value list_of(const std::vector<float>& values) {

@@ -40,6 +40,8 @@ struct Endpoint {
                             const Usage&)>
       whole;
   const char* stream_type = "text/event-stream; charset=utf-8";
+  // Instead of `parse`, for bodies that are no JSON.
+  std::function<Result<ChatRequest>(const http::Request& head, const std::string& body)> read = {};
 };
 
 // "data: …" and an empty line; with an event's name in front where there is one.

@@ -39,6 +39,7 @@ class ServedModel {
   const chat::Markers& markers() const { return markers_; }
   TokenSource& source() const { return *parts_.source; }
   answer::FormCompiler& forms() { return forms_; }
+  const answer::MediaLimits& media_limits() const { return parts_.media_limits; }
   int64_t context_tokens() const { return parts_.context_tokens; }
   int64_t created() const { return created_; }  // seconds since 1970
 

@@ -8,6 +8,7 @@
 #include "serve/ollama/chat.h"
 #include "serve/openai/chat.h"
 #include "serve/openai/completions.h"
+#include "serve/openai/transcriptions.h"
 #include "serve/page.h"
 #include "serve/service_call.h"
 
@@ -66,6 +67,8 @@ void Service::add_routes() {
   add("GET", "/v1/models/{model}", [this](const std::shared_ptr<Call>& call) { show_model(call); });
   add_endpoint("/v1/chat/completions", openai::chat_endpoint());
   add_endpoint("/v1/completions", openai::completions_endpoint());
+  add_endpoint("/v1/audio/transcriptions",
+               openai::transcriptions_endpoint(models_.front()->media_limits().sound));
   add_responses();
   add_embeddings();
   add("POST", "/tokenize", [this](const std::shared_ptr<Call>& call) { tokenize(call); });

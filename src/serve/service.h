@@ -75,6 +75,7 @@ class Service {
 
   Result<ServedModel*> find_model(const std::string& name);
   static Result<json::Value> read_body(Call& call);
+  static Result<ChatRequest> read_request(const Endpoint& endpoint, Call& call);
   Result<std::shared_ptr<AnswerRun>> prepare(const Endpoint& endpoint, Call& call);
   void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call);
   void count_usage(Call& call, const ServedModel& model, const Usage& usage);

@@ -40,9 +40,14 @@ std::optional<ApiError> Service::check_queue(const ServedModel& model) const {
                   "overloaded", kRetrySeconds};
 }
 
-Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {
+Result<ChatRequest> Service::read_request(const Endpoint& endpoint, Call& call) {
+  if (endpoint.read) return endpoint.read(call.exchange->request(), call.exchange->take_body());
   G4_ASSIGN_OR_RETURN(const json::Value body, read_body(call));
-  G4_ASSIGN_OR_RETURN(ChatRequest request, endpoint.parse(body));
+  return endpoint.parse(body);
+}
+
+Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {
+  G4_ASSIGN_OR_RETURN(ChatRequest request, read_request(endpoint, call));
   G4_ASSIGN_OR_RETURN(ServedModel* const model, find_model(request.model));
   if (request.min_context && *request.min_context > model->context_tokens())
     return Error{ErrorCode::kInvalidArgument,

@@ -42,7 +42,14 @@ class Service::Call {
     done(response.status);
     exchange->reply(finish_head(std::move(response)));
   }
-  void reply(const json::Value& body) { reply(http::Response{.body = json::dump(body) + "\n"}); }
+  // A string as plain text.
+  void reply(const json::Value& body) {
+    if (body.is_string())
+      reply(http::Response{.body = std::string(body.as_string()) + "\n",
+                           .content_type = "text/plain; charset=utf-8"});
+    else
+      reply(http::Response{.body = json::dump(body) + "\n"});
+  }
   void fail(const ApiError& error) { reply(error_response(protocol, error)); }
   void fail(const Error& error) { fail(api_error(error)); }
   void begin_stream(http::Response head) { exchange->begin_stream(finish_head(std::move(head))); }

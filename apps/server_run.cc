@@ -2,6 +2,7 @@
 
 #ifdef GEMMA4_SERVER
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include "apps/model_source.h"
 #include "base/strings.h"
 #include "engine/engine_thread.h"
+#include "engine/memory_plan.h"
 #include "http/server.h"
 #include "kernels/registry.h"
 #include "serve/engine_source.h"
@@ -50,14 +52,25 @@ Result<std::shared_ptr<serve::PrefixFiles>> open_prefix_files(
                                    .max_bytes = arguments.cache_dir_megabytes << 20});
 }
 
+// What an engine may come to use of the program's own memory. Weights that are packed for the CPU
+// are a copy of those in the file.
+uint64_t claim_of(const model::Model& model, const engine::EngineOptions& options) {
+  if (model.device() != nullptr && !model.device()->is_host()) return 0;
+  const engine::MemoryPlan plan = engine::plan_memory(model, options);
+  const bool is_packed = model.weights().layers.front().mlp.gate_proj.weight.packed != nullptr;
+  return plan.kv_bytes + plan.workspace_bytes + (is_packed ? plan.weights_bytes : 0);
+}
+
+// Adds to `claimed`, what the models before may use, what this one may.
 Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& arguments,
-                                                 const std::string& argument, std::string name) {
+                                                 const std::string& path, const std::string& name,
+                                                 uint64_t& claimed) {
   // Threads are not bound to CPUs: those that talk to clients need their turns, too.
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.engine.device, arguments.engine.threads,
                                                ThreadPool::Pinning::kNone));
   serve::ModelParts parts;
   G4_ASSIGN_OR_RETURN(
-      parts.loaded, load_model(argument, std::move(device),
+      parts.loaded, load_model(path, std::move(device),
                                {arguments.engine.quantize, projector_choice(arguments.projector)}));
   const model::Model& model = *parts.loaded.model;
   for (const std::string& note : {parts.loaded.template_note, model.projector().note})
@@ -68,6 +81,8 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   options.step_target_seconds = kStepSeconds;
   options.embeddings = true;
   make_room_for_pictures(options, model, 0);  // a request may ask for the most
+  options.claimed_bytes = claimed;
+  claimed += claim_of(model, options);
   if (!arguments.cache_dir.empty()) {
     G4_ASSIGN_OR_RETURN(options.prefix_archive,
                         open_prefix_files(arguments, parts.loaded, options));
@@ -82,7 +97,7 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   parts.image_budget = arguments.media.image_budget;
   parts.film = arguments.media.film;
   parts.media_limits = arguments.media.limits;
-  parts.name = name.empty() ? name_of_path(parts.loaded.path) : std::move(name);
+  parts.name = name;
   return serve::ServedModel::create(std::move(parts));
 }
 
@@ -93,16 +108,24 @@ Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(
   if (arguments.names.size() > models.size())
     return Error{ErrorCode::kInvalidArgument, str_cat("--name: there are ", arguments.names.size(),
                                                       " names and ", models.size(), " models")};
-  std::vector<std::unique_ptr<serve::ServedModel>> loaded;
+  // Names first: loading may take minutes.
+  std::vector<std::string> paths, names;
   for (size_t i = 0; i < models.size(); ++i) {
-    G4_ASSIGN_OR_RETURN(auto model, load(arguments, models[i],
-                                         i < arguments.names.size() ? arguments.names[i] : ""));
-    for (const auto& other : loaded)
-      if (other->name() == model->name())
-        return Error{ErrorCode::kInvalidArgument,
-                     str_cat("two models are called ", quote(model->name()),
-                             "; give them names with --name")};
-    loaded.push_back(std::move(model));
+    G4_ASSIGN_OR_RETURN(std::string path, resolve_model(models[i]));
+    std::string name = i < arguments.names.size() ? arguments.names[i] : name_of_path(path);
+    if (std::ranges::find(names, name) != names.end())
+      return Error{ErrorCode::kInvalidArgument,
+                   str_cat("two models are called ", quote(name), "; give them names with --name")};
+    paths.push_back(std::move(path));
+    names.push_back(std::move(name));
+  }
+  std::vector<std::unique_ptr<serve::ServedModel>> loaded;
+  uint64_t claimed = 0;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    auto model = load(arguments, paths[i], names[i], claimed);
+    if (!model.ok())
+      return paths.size() == 1 ? model.error() : model.error().with_context(names[i]);
+    loaded.push_back(std::move(model).value());
   }
   return loaded;
 }

@@ -58,6 +58,9 @@ struct EngineOptions {
   double step_target_seconds = 0;
   // For a model in the program's own memory; a model on another device runs there.
   kernels::CpuOptions cpu;
+  // Bytes of that memory that other engines of this program may still come to use: a card says what
+  // is free, a CPU's pages are promised long before they are touched.
+  uint64_t claimed_bytes = 0;
   // Exact; off only for tests
   bool prompt_shortcut = true;
   bool head_over_candidates = true;  // no logits of ids that the constraints rule out

@@ -339,6 +339,15 @@ TEST(Engine, TightStepsFitTheWorkspace) {
     }
 }
 
+TEST(Engine, WhatOtherModelsMayUseIsNotThereForThisOne) {
+  EngineOptions options{.context_tokens = 64, .chunk_tokens = 16};
+  options.claimed_bytes = uint64_t{1} << 60;
+  const auto refused = Engine::create(tiny(), options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(refused.error().message, HasSubstr("of which other models may use 1.15 EB"));
+}
+
 TEST(Engine, TheMemoryPlanCountsWhatItHolds) {
   const auto small = make({.context_tokens = 64, .chunk_tokens = 16});
   const auto large = make({.context_tokens = 640, .max_sequences = 2, .chunk_tokens = 16});

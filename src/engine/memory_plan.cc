@@ -15,10 +15,13 @@ uint64_t rounding_bytes(const model::Model& model, const kernels::Device& device
   return (2 * static_cast<uint64_t>(model.config().text.num_hidden_layers) + 2) * kPiece;
 }
 
-bool fits(const MemoryPlan& plan, const model::Model& model, const kernels::Device& device) {
+bool fits(const MemoryPlan& plan, const model::Model& model, const EngineOptions& options,
+          const kernels::Device& device) {
   const uint64_t available = device.available_bytes();
+  const uint64_t claimed = device.is_host() ? options.claimed_bytes : 0;
   return available == 0 ||
-         plan.kv_bytes + plan.workspace_bytes + rounding_bytes(model, device) <= available;
+         plan.kv_bytes + plan.workspace_bytes + rounding_bytes(model, device) + claimed <=
+             available;
 }
 
 // The longest context, in whole blocks, whose plan fits; 0 if none does.
@@ -30,7 +33,7 @@ int64_t largest_context(const model::Model& model, EngineOptions options,
     const int64_t blocks = (fitting + too_many) / 2;
     options.context_tokens = blocks * model::kBlockTokens;
     options.chunk_tokens = std::min(chunk, options.context_tokens * options.max_sequences);
-    (fits(plan_memory(model, options), model, device) ? fitting : too_many) = blocks;
+    (fits(plan_memory(model, options), model, options, device) ? fitting : too_many) = blocks;
   }
   return fitting * model::kBlockTokens;
 }
@@ -90,6 +93,10 @@ Error does_not_fit(const MemoryPlan& plan, const model::Model& model, const Engi
   if (options.kv_type == DType::kF32)
     changes += str_cat(changes.empty() ? "" : ", ", "keys and values of fewer bits (--kv-type)");
   if (changes.empty()) changes = "a smaller model, or one of fewer bits (--quantize)";
+  const std::string of_others =
+      device.is_host() && options.claimed_bytes > 0
+          ? str_cat(", of which other models may use ", human_bytes(options.claimed_bytes))
+          : "";
   return {ErrorCode::kResourceExhausted,
           str_cat("the memory of ", device.name(), " does not hold this: weights ",
                   human_bytes(plan.weights_bytes), device.is_host() ? " (mapped)" : " (loaded)",
@@ -97,12 +104,12 @@ Error does_not_fit(const MemoryPlan& plan, const model::Model& model, const Engi
                   " tokens in ", name_of(options.kv_type), " ", human_bytes(plan.kv_bytes),
                   ", working memory ", human_bytes(plan.workspace_bytes), "; ",
                   human_bytes(device.available_bytes()), device.is_host() ? " in all" : " are free",
-                  "; use ", changes)};
+                  of_others, "; use ", changes)};
 }
 
 Status check_memory(const MemoryPlan& plan, const model::Model& model, const EngineOptions& options,
                     const kernels::Device& device) {
-  if (fits(plan, model, device)) return {};
+  if (fits(plan, model, options, device)) return {};
   return does_not_fit(plan, model, options, device);
 }
 

@@ -106,9 +106,8 @@ TEST(ThreadPool, PoolsStopRightAfterALoop) {
   for (int i = 0; i < 2000; ++i) {
     ThreadPool pool(4);
     std::atomic<int> done{0};
-    pool.parallel_for(1 + i % 5, 1, [&](int64_t begin, int64_t end) {
-      done += static_cast<int>(end - begin);
-    });
+    pool.parallel_for(1 + i % 5, 1,
+                      [&](int64_t begin, int64_t end) { done += static_cast<int>(end - begin); });
     EXPECT_EQ(done, 1 + i % 5);
   }
 }

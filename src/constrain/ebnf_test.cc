@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <functional>
 
 #include "base/strings.h"
@@ -94,11 +93,11 @@ std::string joined(int count, std::string_view separator,
 
 // The refusal of a hostile grammar; it must come soon. The limit has room for slow machines.
 std::string quick_refusal(const std::string& source, double limit_s = 2) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch time;
   std::string result = refusal(source);
-  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-  printf("%6.3f s  %8zu bytes  %s\n", time.count(), source.size(), result.substr(0, 90).c_str());
-  EXPECT_LT(time.count(), time_limit(limit_s)) << source.substr(0, 200);
+  const double seconds = time.seconds();
+  printf("%6.3f s  %8zu bytes  %s\n", seconds, source.size(), result.substr(0, 90).c_str());
+  EXPECT_LT(seconds, time_limit(limit_s)) << source.substr(0, 200);
   return result;
 }
 
@@ -151,10 +150,9 @@ TEST(Ebnf, WhatIsTooLargeForAutomataStillMatches) {
   EXPECT_FALSE(follows(grammar.value(), "x" + text + "\u00E9\U0001F600"));
   // Many states with many edges each, of tokens or of bytes.
   const auto counted = [](const std::string& parts) {
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch time;
     const auto result = grammar_of_ebnf("root ::= (" + parts + "){0,30000} \"!\"");
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-    EXPECT_LT(time.count(), time_limit(3));
+    EXPECT_LT(time.seconds(), time_limit(3));
     return result.ok() && follows(result.value(), "!");
   };
   EXPECT_TRUE(counted(joined(2000, " | ", [](int i) { return str_cat("<[", i, "]>"); })));

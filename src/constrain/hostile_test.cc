@@ -2,12 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <functional>
 
 #include "base/strings.h"
 #include "constrain/matcher.h"
 #include "constrain/schema_grammar.h"
+#include "constrain/testing.h"
 
 namespace gemma4::constrain {
 namespace {
@@ -22,10 +22,7 @@ std::string repeated(int count, const std::function<std::string(int)>& item) {
 
 // Compiles `schema` and follows `text` through it; returns what came of it.
 std::string outcome(const std::string& schema, std::string_view text = "") {
-  const auto begin = std::chrono::steady_clock::now();
-  const auto seconds = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  };
+  const Stopwatch time;
   const auto parsed = json::parse(schema);
   EXPECT_TRUE(parsed.ok());
   const auto grammar = grammar_of_schema(parsed.value(), {});
@@ -36,8 +33,9 @@ std::string outcome(const std::string& schema, std::string_view text = "") {
     for (const char c : text) config = explorer.step(config, static_cast<uint8_t>(c));
     result = explorer.can_end(config) ? "accepted" : "rejected";
   }
-  printf("%6.3f s  %9zu bytes  %s\n", seconds(), schema.size(), result.substr(0, 90).c_str());
-  EXPECT_LT(seconds(), 30) << schema.substr(0, 200);  // seconds, with room for sanitizers
+  const double seconds = time.seconds();
+  printf("%6.3f s  %9zu bytes  %s\n", seconds, schema.size(), result.substr(0, 90).c_str());
+  EXPECT_LT(seconds, 30) << schema.substr(0, 200);  // seconds, with room for sanitizers
   return result;
 }
 

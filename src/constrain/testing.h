@@ -1,6 +1,8 @@
 // What the tests of this folder share: a recogniser that is slow and obviously right, and patience.
 #pragma once
 
+#include <ctime>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,6 +25,15 @@ constexpr double time_limit(double seconds) {
 #endif
   return seconds;
 }
+
+// Processor time of this process since the stopwatch was made: other programs may take their time.
+class Stopwatch {
+ public:
+  double seconds() const { return static_cast<double>(std::clock() - begin_) / CLOCKS_PER_SEC; }
+
+ private:
+  std::clock_t begin_ = std::clock();
+};
 
 // Keeps all stacks as plain vectors, frame by frame, with nothing shared and nothing remembered.
 class NaiveMatcher {

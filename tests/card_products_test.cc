@@ -383,8 +383,7 @@ TEST_P(CardProducts, LayerInput) {
           add.h = projected;
           add.weight = a.post_input;
           add.scale = a.scale;
-          add.next_weight = a.next_norm;
-          add.normed = norms_next ? norms[1] : nullptr;
+          add.normed[0] = {.out = norms_next ? norms[1] : nullptr, .weight = a.next_norm};
           table.add_normed(device_->queue(), add);
           a.sum = sums[0];
           a.normed = norms_next ? norms[0] : nullptr;

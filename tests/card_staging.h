@@ -156,6 +156,27 @@ inline void stage_rows(kernels::Table& table) {
       a.weights = call.out(a.weights, a.tokens * a.top_k);
     });
   };
+  static constexpr auto kStageSum = [](CardCall& call, AddNormedArgs& a) {
+    a.x = call.in(a.x, a.rows * a.cols);
+    a.h = call.in(a.h, a.rows * a.cols);
+    a.weight = call.in(a.weight, a.cols);
+    a.sum = call.out(a.sum, a.rows * a.cols);
+    for (AddNormedArgs::Normed& next : a.normed) {
+      next.weight = call.in(next.weight, a.cols);
+      next.out = call.out(next.out, a.rows * a.cols);
+    }
+  };
+  table.add_normed = [](Queue, const AddNormedArgs& args) {
+    call_card(&Table::add_normed, args, kStageSum);
+  };
+  table.add_branches = [](Queue, const AddBranchesArgs& args) {
+    call_card(&Table::add_branches, args, [](CardCall& call, AddBranchesArgs& a) {
+      a.other = call.in(a.other, a.sum.rows * a.sum.cols);
+      a.h_weight = call.in(a.h_weight, a.sum.cols);
+      a.other_weight = call.in(a.other_weight, a.sum.cols);
+      kStageSum(call, a.sum);
+    });
+  };
   table.best_logits = [](Queue, const BestLogitsArgs& args) {
     call_card(&Table::best_logits, args, [](CardCall& call, BestLogitsArgs& a) {
       a.logits = call.in(a.logits, a.rows * a.cols);

@@ -1,7 +1,9 @@
-// The entries that stand for several others, of every vectorised table: the bits of those entries.
+// The entries that stand for several others, of every vectorised table: the bits of those entries,
+// or where a card has its own order the definition.
 
 #include <array>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <string>
 
@@ -121,13 +123,14 @@ TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
         const std::vector<float> x = floats(random, rows * cols), h = floats(random, rows * cols);
         const std::vector<float> weight = floats(random, cols), next = floats(random, cols);
         const float* w = weighted ? weight.data() : nullptr;
-        Output sum(x, 1), normed(rows * cols), update(rows * cols), expected(rows * cols);
+        Output sum(x, 1), normed(rows * cols), scaled(rows * cols);
+        Output update(rows * cols), expected(rows * cols);
         table().add_normed(queue(), {.sum = sum.data(),  // over x
-                                     .normed = normed.data(),
                                      .x = sum.data(),
                                      .h = h.data(),
                                      .weight = w,
-                                     .next_weight = next.data(),
+                                     .normed = {{.out = normed.data(), .weight = next.data()},
+                                                {.out = scaled.data(), .weight = w, .scale = 0.3f}},
                                      .rows = rows,
                                      .cols = cols,
                                      .eps = 1e-6f,
@@ -137,6 +140,112 @@ TEST_P(FusedKernels, AddNormedIsNormSumAndNorm) {
         expect_same_bits(sum.values(), expected.values(), "sum");
         table().rms_norm(queue(), {update.data(), expected.data(), next.data(), rows, cols, 1e-6f});
         expect_same_bits(normed.values(), update.values(), "normed");
+        table().rms_norm(queue(), {update.data(), expected.data(), w, rows, cols, 1e-6f});
+        table().scale(queue(), {update.data(), update.data(), nullptr, rows, cols, 0.3f});
+        expect_same_bits(scaled.values(), update.values(), "scaled");
+      }
+}
+
+// A stream's sums against the definition in double, with one, two and three norms of them, and with
+// rows that blocks of a card hold in registers or do not.
+class StreamKernels : public KernelTest {
+ protected:
+  using Row = std::vector<double>;
+  // RMS(x) ⊙ weight, and the size of what it was rounded from
+  static void norm(Row& x, Row& size, const float* weight) {
+    double squares = 0;
+    for (const double value : x) squares += value * value;
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(x.size()) + kEps);
+    for (size_t j = 0; j < x.size(); ++j) {
+      x[j] *= factor * weight[j];
+      size[j] *= factor * std::abs(weight[j]);
+    }
+  }
+  // `row` of x as such numbers
+  static void read(const std::vector<float>& x, int64_t row, Row& values, Row& size) {
+    for (size_t j = 0; j < values.size(); ++j) {
+      values[j] = x[static_cast<size_t>(row) * values.size() + j];
+      size[j] = std::abs(values[j]);
+    }
+  }
+  static void add(Row& sum, Row& size, const Row& update, const Row& update_size, double scale) {
+    for (size_t j = 0; j < sum.size(); ++j) {
+      sum[j] = (sum[j] + update[j]) * scale;
+      size[j] = (size[j] + update_size[j]) * scale;
+    }
+  }
+  static constexpr double kEps = 1e-6;
+};
+INSTANTIATE_TEST_SUITE_P(All, StreamKernels, ::testing::ValuesIn(tables_and_card_under_test()),
+                         table_name);
+
+TEST_P(StreamKernels, SumsAndNormsAreThoseOfTheDefinition) {
+  Random random(74);
+  constexpr int64_t kRows = 3;
+  constexpr float kScale = 0.7f, kFactors[] = {1.0f, 0.02f, 1.5f};
+  for (const int64_t cols : {1, 7, 64, 1536, 2816, 5376, 9000})
+    for (const int norms : {0, 1, 2, 3})
+      for (const bool has_branches : {false, true}) {
+        if (has_branches && table().add_branches == nullptr) continue;  // the CPU's
+        const std::vector<float> x = floats(random, kRows * cols), h = floats(random, kRows * cols);
+        const std::vector<float> other = floats(random, kRows * cols);
+        std::vector<std::vector<float>> weights;
+        for (int i = 0; i < 6; ++i) weights.push_back(floats(random, cols));
+        std::deque<Output> outs;
+        outs.emplace_back(x, 0);  // over x
+        for (int i = 0; i < norms; ++i) outs.emplace_back(kRows * cols, 0);
+        kernels::AddBranchesArgs args{.sum = {.sum = outs[0].data(),
+                                              .x = outs[0].data(),
+                                              .h = h.data(),
+                                              .weight = weights[0].data(),
+                                              .rows = kRows,
+                                              .cols = cols,
+                                              .eps = static_cast<float>(kEps),
+                                              .scale = kScale},
+                                      .h_weight = weights[1].data(),
+                                      .other = other.data(),
+                                      .other_weight = weights[2].data()};
+        for (int i = 0; i < norms; ++i)
+          args.sum.normed[i] = {outs[static_cast<size_t>(i) + 1].data(),
+                                weights[static_cast<size_t>(i) + 3].data(), kFactors[i]};
+        if (has_branches)
+          table().add_branches(queue(), args);
+        else
+          table().add_normed(queue(), args.sum);
+
+        const auto width = static_cast<size_t>(cols);
+        std::vector<Row> expected(outs.size()), sizes(outs.size());
+        for (int64_t r = 0; r < kRows; ++r) {
+          Row sum(width), size(width), update(width), update_size(width);
+          read(x, r, sum, size);
+          read(h, r, update, update_size);
+          if (has_branches) {
+            Row second(width), second_size(width);
+            read(other, r, second, second_size);
+            norm(update, update_size, weights[1].data());
+            norm(second, second_size, weights[2].data());
+            add(update, update_size, second, second_size, 1);
+          }
+          norm(update, update_size, weights[0].data());
+          add(sum, size, update, update_size, kScale);
+          for (size_t i = 0; i < outs.size(); ++i) {
+            Row row = sum, row_size = size;
+            if (i > 0) {
+              norm(row, row_size, weights[i + 2].data());
+              add(row, row_size, Row(width), Row(width), kFactors[i - 1]);
+            }
+            expected[i].insert(expected[i].end(), row.begin(), row.end());
+            sizes[i].insert(sizes[i].end(), row_size.begin(), row_size.end());
+          }
+        }
+        // Three norms one after another, each a sum of squares
+        const Tolerance one = Tolerance::sum(cols, 8);
+        for (size_t i = 0; i < outs.size(); ++i)
+          EXPECT_TRUE(all_near(outs[i].values(),
+                               std::vector<float>(expected[i].begin(), expected[i].end()),
+                               one.then(one).then(one), [&](size_t e) { return sizes[i][e]; }))
+              << cols << " columns, " << norms << " norms, branches " << has_branches << ", out "
+              << i;
       }
 }
 

@@ -382,18 +382,33 @@ struct PrepareHeadsArgs {
   float eps;
 };
 
-// sum = (x + RMS_w(h)) · scale and, when asked for, normed = RMS_w'(sum)
+// sum = (x + RMS_w(h)) · scale and the norms of it that are asked for
 struct AddNormedArgs {
-  float* sum;                // [rows, cols]; may alias x
-  float* normed;             // [rows, cols], or null
-  const float* x;            // [rows, cols]
-  const float* h;            // [rows, cols]
-  const float* weight;       // [cols], or null for none
-  const float* next_weight;  // [cols], of `normed`, or null for none
+  // out = RMS_w(sum) · scale
+  struct Normed {
+    float* out;           // [rows, cols], or null: neither this norm nor those after it
+    const float* weight;  // [cols], or null for none
+    float scale = 1.0f;
+  };
+  static constexpr int kMost = 3;
+  float* sum;           // [rows, cols]; may alias x
+  const float* x;       // [rows, cols]
+  const float* h;       // [rows, cols]
+  const float* weight;  // [cols], or null for none
+  Normed normed[kMost] = {};
   int64_t rows;
   int64_t cols;
   float eps;
   float scale;
+};
+
+// The same for an update that two branches made, h' = RMS(sum.h) + RMS(other) in place of sum.h.
+// Every RMS has a weight of its own.
+struct AddBranchesArgs {
+  AddNormedArgs sum;
+  const float* h_weight;      // [cols]
+  const float* other;         // [rows, cols]
+  const float* other_weight;  // [cols]
 };
 
 // A layer's MLP and per-layer input added to the stream, between x and sum:
@@ -470,6 +485,7 @@ struct Table {
   void (*gated_linear)(Queue, const GatedLinearArgs&) = nullptr;
   void (*prepare_heads)(Queue, const PrepareHeadsArgs&) = nullptr;
   void (*add_normed)(Queue, const AddNormedArgs&) = nullptr;
+  void (*add_branches)(Queue, const AddBranchesArgs&) = nullptr;
   void (*best_logits)(Queue, const BestLogitsArgs&) = nullptr;
   // For what can_add_layer_input takes; null together
   bool (*can_add_layer_input)(Queue, const LayerInputArgs&) = nullptr;

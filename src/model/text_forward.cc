@@ -68,18 +68,14 @@ View mlp(const Step& s, const Mlp& w, View z) {
   return ops::linear(s.ctx, gated, w.down_proj);
 }
 
-// The expert branch. The router reads the residual x itself, through a weightless norm; the experts
-// read a normed copy. [T, D] -> [T, D]
-View experts(const Step& s, const Layer& layer, View x) {
+// The expert branch: `routed` is the residual normed and scaled for the router, `y` its copy normed
+// for the experts. Both, and what comes of them, are [T, D].
+View experts(const Step& s, const Layer& layer, View routed, View y) {
   const Context& ctx = s.ctx;
   const TextConfig& text = s.model.config().text;
-  const float router_scale = 1.0f / std::sqrt(static_cast<float>(text.hidden_size));
-  View r = ops::rms_norm(ctx, x, {.weight = nullptr, .eps = text.rms_norm_eps});
-  r = ops::scale(ctx, r, router_scale, layer.router.scale);
-  const View logits = ops::linear(ctx, r, layer.router.proj);  // [T, E]
+  const View logits = ops::linear(ctx, routed, layer.router.proj);  // [T, E]
   const ops::Routing routing =
       ops::route(ctx, logits, layer.router.per_expert_scale, text.top_k_experts);
-  const View y = ops::rms_norm(ctx, x, layer.pre_feedforward_layernorm_2);
   return ops::experts(ctx, y, routing, layer.experts.gate_up_proj, layer.experts.down_proj,
                       text.num_experts);
 }
@@ -89,16 +85,28 @@ View experts(const Step& s, const Layer& layer, View x) {
 void decoder_layer(const Step& s, const Layer& layer, const ops::NormedSum& in, View per_layer,
                    int64_t slice, ops::AddNormed out) {
   const Context& ctx = s.ctx;
+  const TextConfig& text = s.model.config().text;
   View h = ops::like(ctx, in.normed);
   self_attention(s, layer, in.normed, h);
-  auto [x, z] = ops::add_normed(ctx, in.sum, h, layer.post_attention_layernorm,
-                                {.next = &layer.pre_feedforward_layernorm});
+  ops::AddNormed norms{.next = &layer.pre_feedforward_layernorm};
+  const ops::Norm router_norm{.weight = layer.router.scale, .eps = text.rms_norm_eps};
+  if (text.enable_moe_block)
+    norms.further = {{{&router_norm, 1.0f / std::sqrt(static_cast<float>(text.hidden_size))},
+                      {&layer.pre_feedforward_layernorm_2}}};
+  const auto [x, z, further] =
+      ops::add_normed(ctx, in.sum, h, layer.post_attention_layernorm, norms);
   h = mlp(s, layer.mlp, z);
-  if (s.model.config().text.enable_moe_block) {
-    const View dense = ops::rms_norm(ctx, h, layer.post_feedforward_layernorm_1);
-    h = ops::add_normed(ctx, dense, experts(s, layer, x), layer.post_feedforward_layernorm_2).sum;
-  }
   out.scale = layer.layer_scalar;  // of the whole stream, not just this layer's update
+  if (text.enable_moe_block) {
+    const ops::Branch dense{h, layer.post_feedforward_layernorm_1};
+    const ops::Branch sparse{experts(s, layer, further[0], further[1]),
+                             layer.post_feedforward_layernorm_2};
+    if (!per_layer) {
+      ops::add_branches(ctx, x, dense, sparse, layer.post_feedforward_layernorm, out);
+      return;
+    }
+    h = ops::sum_branches(ctx, dense, sparse);
+  }
   if (!per_layer) {
     ops::add_normed(ctx, x, h, layer.post_feedforward_layernorm, out);
     return;

@@ -52,6 +52,7 @@ struct KeyRange {
 struct NormedSum {
   View sum;
   View normed;
+  std::array<View, 2> further = {};  // other norms of the sum
 };
 
 // Uninitialised, with the shape of x
@@ -97,14 +98,30 @@ View attention(const Context& ctx, View q, const kernels::KvLayer& cache,
                const KeyRange& keys);  // [T, Hq, Dh]
 // a + b, like a; written over `target` if there is one, which may be either
 View add(const Context& ctx, View a, View b, View target = {});
+struct ScaledNorm {
+  const Norm* norm = nullptr;
+  float scale = 1.0f;
+};
 struct AddNormed {
   float scale = 1.0f;
   const Norm* next = nullptr;  // null: no `normed`
   NormedSum target;            // written over if there; its sum may be x, its normed not h
+  // What else the sum's norms are wanted for, behind `next`; the first ones count
+  std::array<ScaledNorm, 2> further = {};
 };
 // sum = (x + norm(h)) · scale and normed = next(sum), like x
 NormedSum add_normed(const Context& ctx, View x, View h, const Norm& norm,
                      const AddNormed& options = {});
+// A part of a layer's update, which is normed before the parts are added up
+struct Branch {
+  View h;
+  Norm norm;
+};
+// one.norm(one.h) + other.norm(other.h)
+View sum_branches(const Context& ctx, const Branch& one, const Branch& other);
+// add_normed() of that sum
+NormedSum add_branches(const Context& ctx, View x, const Branch& one, const Branch& other,
+                       const Norm& norm, const AddNormed& options = {});
 struct LayerInput {
   Linear gate;        // [P, D]
   Linear projection;  // [D, P]

@@ -94,8 +94,13 @@ inline void add_normed(Queue queue, const AddNormedArgs& a) {
       normalise_row(update.data(), a.h + r * a.cols, a.weight, a.cols, a.eps);
       for (int64_t j = 0; j < a.cols; ++j)
         sum[j] = (x[j] + update[static_cast<size_t>(j)]) * a.scale;
-      if (a.normed != nullptr)
-        normalise_row(a.normed + r * a.cols, sum, a.next_weight, a.cols, a.eps);
+      for (const AddNormedArgs::Normed& next : a.normed) {
+        if (next.out == nullptr) break;
+        float* out = next.out + r * a.cols;
+        normalise_row(out, sum, next.weight, a.cols, a.eps);
+        if (next.scale == 1) continue;
+        for (int64_t j = 0; j < a.cols; ++j) out[j] *= next.scale;
+      }
     }
   });
 }

@@ -45,6 +45,7 @@ const Table& cuda_table() {
       .gated_linear = cuda::gated_linear,
       .prepare_heads = cuda::prepare_heads,
       .add_normed = cuda::add_normed,
+      .add_branches = cuda::add_branches,
       .best_logits = cuda::best_logits,
       .can_add_layer_input = cuda::can_add_layer_input,
       .add_layer_input = cuda::add_layer_input,

@@ -26,6 +26,7 @@ void gated_linear(Queue, const GatedLinearArgs&);
 void rms_norm(Queue, const RmsNormArgs&);
 void prepare_heads(Queue, const PrepareHeadsArgs&);
 void add_normed(Queue, const AddNormedArgs&);
+void add_branches(Queue, const AddBranchesArgs&);
 
 // attention.cu
 void attention(Queue, const AttentionArgs&);

@@ -17,81 +17,143 @@ __device__ inline float4 times(float4 v, float factor, float4 weight) {
           v.w * factor * weight.w};
 }
 
+__device__ inline float4 scaled(float4 v, float factor) {
+  return {v.x * factor, v.y * factor, v.z * factor, v.w * factor};
+}
+
 __device__ inline float4 load_weight(const float* weight, int64_t vector) {
   if (weight == nullptr) return {1, 1, 1, 1};
   return __ldg(reinterpret_cast<const float4*>(weight) + vector);
 }
 
-// A null `x` is none: a norm alone. A row is read once and stays in registers: thread t of a block
-// holds the vectors t, t + blockDim.x, … of four elements each. The weights are read before the row
-// is there.
+__device__ inline float4 sum_times(float4 x, float4 update, float factor) {
+  return {(x.x + update.x) * factor, (x.y + update.y) * factor, (x.z + update.z) * factor,
+          (x.w + update.w) * factor};
+}
+
+// A row of a block, in registers: thread t holds the vectors t, t + blockDim.x, … of four elements.
 template <int kVectors>
-__global__ void __launch_bounds__(1024) add_normed_kernel(AddNormedArgs a) {
+struct Row {
+  float4 v[kVectors];
+
+  template <typename F>
+  __device__ void fill(int64_t num_vectors, F&& load) {
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int64_t at = threadIdx.x + i * blockDim.x;
+      v[i] = at < num_vectors ? load(at) : float4{0, 0, 0, 0};
+    }
+  }
+  __device__ void store(int64_t num_vectors, float* out, int64_t start) const {
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+      const int64_t at = threadIdx.x + i * blockDim.x;
+      if (at < num_vectors) reinterpret_cast<float4*>(out)[start + at] = v[i];
+    }
+  }
+  // 1 / the root of the mean square
+  __device__ float inverse_rms(float* scratch, int64_t cols, float eps) const {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) sum += squares(v[i]);
+    return cuda::inverse_rms(block_sum(sum, scratch), cols, eps);
+  }
+};
+
+// The row x, read once and kept, and its update: `h`, or where kBranches the sum of the norms of
+// `h` and of another branch. A null `x` is none: a norm alone. The weights are read before the row
+// is there.
+template <int kVectors, int kNorms, bool kBranches>
+__global__ void __launch_bounds__(1024) add_normed_kernel(AddBranchesArgs branches) {
   __shared__ float scratch[kWarp];
   allow_next();
+  const AddNormedArgs& a = branches.sum;
   const int64_t num_vectors = a.cols / 4;
   const int64_t start = blockIdx.x * num_vectors;
-  float4 weight[kVectors], next_weight[kVectors], x[kVectors], h[kVectors];
+  using Row = Row<kVectors>;
+  const auto read_weight = [&](Row& row, const float* weight) {
+    row.fill(num_vectors, [&](int64_t i) { return load_weight(weight, i); });
+  };
+  const auto read = [&](Row& row, const float* from) {
+    row.fill(num_vectors,
+             [&](int64_t i) { return reinterpret_cast<const float4*>(from)[start + i]; });
+  };
+  Row weight, next_weight[kNorms], x{}, h;
+  read_weight(weight, a.weight);
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t i = threadIdx.x + v * blockDim.x;
-    weight[v] = next_weight[v] = x[v] = h[v] = {0, 0, 0, 0};
-    if (i >= num_vectors) continue;
-    weight[v] = load_weight(a.weight, i);
-    if (a.normed != nullptr) next_weight[v] = load_weight(a.next_weight, i);
+  for (int n = 0; n < kNorms; ++n)
+    if (a.normed[n].out != nullptr) read_weight(next_weight[n], a.normed[n].weight);
+  Row h_weight, other_weight;
+  if constexpr (kBranches) {
+    read_weight(h_weight, branches.h_weight);
+    read_weight(other_weight, branches.other_weight);
   }
   wait_for_inputs();
+  read(h, a.h);
+  if (a.x != nullptr) read(x, a.x);
+  if constexpr (kBranches) {
+    Row other;
+    read(other, branches.other);
+    const float inverse = h.inverse_rms(scratch, a.cols, a.eps);
+    const float other_inverse = other.inverse_rms(scratch, a.cols, a.eps);
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t i = threadIdx.x + v * blockDim.x;
-    if (i >= num_vectors) continue;
-    h[v] = reinterpret_cast<const float4*>(a.h)[start + i];
-    if (a.x != nullptr) x[v] = reinterpret_cast<const float4*>(a.x)[start + i];
+    for (int v = 0; v < kVectors; ++v)
+      h.v[v] = sum_times(times(h.v[v], inverse, h_weight.v[v]),
+                         times(other.v[v], other_inverse, other_weight.v[v]), 1.0f);
   }
-  float sum = 0;
+  const float inverse = h.inverse_rms(scratch, a.cols, a.eps);
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) sum += squares(h[v]);
-  const float inverse = inverse_rms(block_sum(sum, scratch), a.cols, a.eps);
-  sum = 0;
+  for (int v = 0; v < kVectors; ++v)
+    x.v[v] = sum_times(x.v[v], times(h.v[v], inverse, weight.v[v]), a.scale);
+  x.store(num_vectors, a.sum, start);
+  if (a.normed[0].out == nullptr) return;
+  const float next_inverse = x.inverse_rms(scratch, a.cols, a.eps);
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t i = threadIdx.x + v * blockDim.x;
-    const float4 update = times(h[v], inverse, weight[v]);
-    x[v] = {(x[v].x + update.x) * a.scale, (x[v].y + update.y) * a.scale,
-            (x[v].z + update.z) * a.scale, (x[v].w + update.w) * a.scale};
-    sum += squares(x[v]);
-    if (i < num_vectors) reinterpret_cast<float4*>(a.sum)[start + i] = x[v];
-  }
-  if (a.normed == nullptr) return;
-  const float next_inverse = inverse_rms(block_sum(sum, scratch), a.cols, a.eps);
+  for (int n = 0; n < kNorms; ++n) {
+    if (a.normed[n].out == nullptr) return;
+    Row& out = next_weight[n];
 #pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t i = threadIdx.x + v * blockDim.x;
-    if (i < num_vectors)
-      reinterpret_cast<float4*>(a.normed)[start + i] = times(x[v], next_inverse, next_weight[v]);
+    for (int v = 0; v < kVectors; ++v)
+      out.v[v] = scaled(times(x.v[v], next_inverse, out.v[v]), a.normed[n].scale);
+    out.store(num_vectors, a.normed[n].out, start);
   }
 }
 
 // Rows of any length. `sum` is written and read by the same thread.
-__global__ void add_normed_any_kernel(AddNormedArgs a) {
+__global__ void add_normed_any_kernel(AddBranchesArgs branches) {
   __shared__ float scratch[kWarp];
   begin();
+  const AddNormedArgs& a = branches.sum;
   const int64_t start = blockIdx.x * a.cols;
   const auto weight_of = [](const float* w, int64_t j) { return w != nullptr ? w[j] : 1.0f; };
-  float sum = 0;
-  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x) sum += a.h[start + j] * a.h[start + j];
-  const float inverse = inverse_rms(block_sum(sum, scratch), a.cols, a.eps);
-  sum = 0;
+  const auto inverse_of = [&](auto&& element) {
+    float sum = 0;
+    for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x) sum += element(j) * element(j);
+    return inverse_rms(block_sum(sum, scratch), a.cols, a.eps);
+  };
+  const auto h = [&](int64_t j) { return a.h[start + j]; };
+  const auto other = [&](int64_t j) { return branches.other[start + j]; };
+  const bool is_one = branches.other == nullptr;
+  const float h_inverse = is_one ? 1.0f : inverse_of(h);
+  const float other_inverse = is_one ? 1.0f : inverse_of(other);
+  const auto update = [&](int64_t j) {
+    return is_one ? h(j)
+                  : h(j) * h_inverse * weight_of(branches.h_weight, j) +
+                        other(j) * other_inverse * weight_of(branches.other_weight, j);
+  };
+  const float inverse = inverse_of(update);
+  const auto sum = [&](int64_t j) -> float& { return a.sum[start + j]; };
   for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x) {
     const float x = a.x != nullptr ? a.x[start + j] : 0.0f;
-    const float value = (x + a.h[start + j] * inverse * weight_of(a.weight, j)) * a.scale;
-    a.sum[start + j] = value;
-    sum += value * value;
+    sum(j) = (x + update(j) * inverse * weight_of(a.weight, j)) * a.scale;
   }
-  if (a.normed == nullptr) return;
-  const float next_inverse = inverse_rms(block_sum(sum, scratch), a.cols, a.eps);
-  for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x)
-    a.normed[start + j] = a.sum[start + j] * next_inverse * weight_of(a.next_weight, j);
+  if (a.normed[0].out == nullptr) return;
+  const float next_inverse = inverse_of(sum);
+  for (const AddNormedArgs::Normed& next : a.normed) {
+    if (next.out == nullptr) return;
+    for (int64_t j = threadIdx.x; j < a.cols; j += blockDim.x)
+      next.out[start + j] = sum(j) * next_inverse * weight_of(next.weight, j) * next.scale;
+  }
 }
 
 constexpr int kHeadWarps = 4;
@@ -167,6 +229,22 @@ void run_heads(Queue queue, const PrepareHeadsArgs& a) {
   launch(queue, grid, kHeadWarps * kWarp, 0, prepare_heads_kernel<kPairs>, a);
 }
 
+constexpr int64_t kMostThreads = 1024;
+
+bool fits(const AddNormedArgs& a, int64_t vectors) {
+  return a.cols % 4 == 0 && a.cols <= 4 * vectors * kMostThreads;
+}
+
+template <int kVectors, int kNorms, bool kBranches>
+void run_rows(Queue queue, const AddBranchesArgs& a) {
+  const int64_t threads = ceil_div<int64_t>(a.sum.cols, 4 * kVectors * kWarp) * kWarp;
+  launch(queue, blocks(a.sum.rows), threads, 0, add_normed_kernel<kVectors, kNorms, kBranches>, a);
+}
+
+void run_any(Queue queue, const AddBranchesArgs& a) {
+  launch(queue, blocks(a.sum.rows), 512, 0, add_normed_any_kernel, a);
+}
+
 }  // namespace
 
 void prepare_heads(Queue queue, const PrepareHeadsArgs& a) {
@@ -179,15 +257,17 @@ void prepare_heads(Queue queue, const PrepareHeadsArgs& a) {
 }
 
 void add_normed(Queue queue, const AddNormedArgs& a) {
-  const auto threads = [&](int64_t vectors) {
-    return ceil_div<int64_t>(a.cols, 4 * vectors * kWarp) * kWarp;
-  };
-  if (a.cols % 4 == 0 && a.cols <= 4096)
-    launch(queue, blocks(a.rows), threads(1), 0, add_normed_kernel<1>, a);
-  else if (a.cols % 4 == 0 && a.cols <= 8192)
-    launch(queue, blocks(a.rows), threads(2), 0, add_normed_kernel<2>, a);
-  else
-    launch(queue, blocks(a.rows), 512, 0, add_normed_any_kernel, a);
+  const AddBranchesArgs one{.sum = a};
+  const bool further = a.normed[1].out != nullptr;
+  if (fits(a, 1) && further) return run_rows<1, AddNormedArgs::kMost, false>(queue, one);
+  if (fits(a, 1)) return run_rows<1, 1, false>(queue, one);
+  if (fits(a, 2) && !further) return run_rows<2, 1, false>(queue, one);
+  run_any(queue, one);
+}
+
+void add_branches(Queue queue, const AddBranchesArgs& a) {
+  if (fits(a.sum, 1) && a.sum.normed[1].out == nullptr) return run_rows<1, 1, true>(queue, a);
+  run_any(queue, a);
 }
 
 void rms_norm(Queue queue, const RmsNormArgs& a) {

@@ -70,7 +70,38 @@ void add_normed(Queue queue, const AddNormedArgs& a) {
   norm(update.data(), a.h, a.weight);
   table.add(queue,
             {.out = a.sum, .a = a.x, .b = update.data(), .n = a.rows * a.cols, .scale = a.scale});
-  if (a.normed != nullptr) norm(a.normed, a.sum, a.next_weight);
+  for (const AddNormedArgs::Normed& next : a.normed) {
+    if (next.out == nullptr) break;
+    norm(next.out, a.sum, next.weight);
+    table.scale(queue, {.out = next.out,
+                        .x = next.out,
+                        .weight = nullptr,
+                        .rows = a.rows,
+                        .cols = a.cols,
+                        .scale = next.scale});
+  }
+}
+
+void add_branches(Queue queue, const AddBranchesArgs& a) {
+  const auto size = static_cast<size_t>(a.sum.rows * a.sum.cols);
+  std::vector<float> h(size), update(size);
+  reference_table().rms_norm(queue, {.out = h.data(),
+                                     .x = a.sum.h,
+                                     .weight = a.h_weight,
+                                     .rows = a.sum.rows,
+                                     .cols = a.sum.cols,
+                                     .eps = a.sum.eps});
+  add_normed(queue, {.sum = update.data(),
+                     .x = h.data(),
+                     .h = a.other,
+                     .weight = a.other_weight,
+                     .rows = a.sum.rows,
+                     .cols = a.sum.cols,
+                     .eps = a.sum.eps,
+                     .scale = 1.0f});
+  AddNormedArgs sum = a.sum;
+  sum.h = update.data();
+  add_normed(queue, sum);
 }
 
 bool can_add_layer_input(Queue, const LayerInputArgs&) { return true; }
@@ -80,11 +111,9 @@ void add_layer_input(Queue queue, const LayerInputArgs& a) {
   std::vector<float> y(static_cast<size_t>(a.rows * hidden)), projected(y.size());
   std::vector<float> gated(static_cast<size_t>(a.rows * a.gate.rows));
   add_normed(queue, {.sum = y.data(),
-                     .normed = nullptr,
                      .x = a.x,
                      .h = a.h,
                      .weight = a.post_mlp,
-                     .next_weight = nullptr,
                      .rows = a.rows,
                      .cols = hidden,
                      .eps = a.eps,
@@ -100,11 +129,10 @@ void add_layer_input(Queue queue, const LayerInputArgs& a) {
       queue,
       {.out = projected.data(), .x = gated.data(), .tokens = a.rows, .weight = a.projection});
   add_normed(queue, {.sum = a.sum,
-                     .normed = a.normed,
                      .x = y.data(),
                      .h = projected.data(),
                      .weight = a.post_input,
-                     .next_weight = a.next_norm,
+                     .normed = {{.out = a.normed, .weight = a.next_norm}},
                      .rows = a.rows,
                      .cols = hidden,
                      .eps = a.eps,

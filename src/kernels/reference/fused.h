@@ -9,6 +9,7 @@ void linear_group(Queue, const LinearGroupArgs&);
 void gated_linear(Queue, const GatedLinearArgs&);
 void prepare_heads(Queue, const PrepareHeadsArgs&);
 void add_normed(Queue, const AddNormedArgs&);
+void add_branches(Queue, const AddBranchesArgs&);
 void best_logits(Queue, const BestLogitsArgs&);
 bool can_add_layer_input(Queue, const LayerInputArgs&);
 void add_layer_input(Queue, const LayerInputArgs&);

@@ -288,6 +288,7 @@ const Table& reference_table() {
       .gated_linear = reference::gated_linear,
       .prepare_heads = reference::prepare_heads,
       .add_normed = reference::add_normed,
+      .add_branches = reference::add_branches,
       .best_logits = reference::best_logits,
       .can_add_layer_input = reference::can_add_layer_input,
       .add_layer_input = reference::add_layer_input,

@@ -57,6 +57,21 @@ void add_http_arguments(CLI::App& command, ServerArguments& arguments) {
       ->capture_default_str()
       ->check(whole_number(0, 1'000'000));
   command
+      .add_option("--uploads", arguments.uploads_megabytes,
+                  "Most that files sent to /v1/files may hold in memory, in MB; they are kept for "
+                  "a day (0: none is taken)")
+      ->capture_default_str()
+      ->check(whole_number(0, 1'000'000));
+  command
+      .add_option("--media-host", arguments.media_hosts,
+                  "Host that pictures, sounds and films may be read from when a request names "
+                  "their address: images.example.org, *.example.org or *; never from private "
+                  "addresses; may be repeated (default: none)")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false)
+      ->check(not_empty());
+  command
       .add_option(
           "--drain", arguments.drain_seconds,
           "Seconds that running answers get at SIGTERM or Ctrl-C; a second signal ends them")

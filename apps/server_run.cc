@@ -182,6 +182,11 @@ Status run_server(const ServerArguments& arguments) {
                                         .cors_origins = arguments.cors_origins,
                                         .http = options};
   service_options.responses.max_responses = static_cast<size_t>(arguments.keep_responses);
+  const auto upload_bytes = static_cast<size_t>(arguments.uploads_megabytes) << 20;
+  service_options.uploads.max_bytes = upload_bytes;
+  // Nobody may take all the room from others.
+  service_options.uploads.max_owner_bytes = keys == nullptr ? upload_bytes : upload_bytes / 4;
+  service_options.remote = {.hosts = arguments.media_hosts, .max_bytes = options.max_body_bytes};
   auto service = std::make_unique<serve::Service>(std::move(service_options), std::move(models),
                                                   std::move(keys));
   G4_ASSIGN_OR_RETURN(const auto server, http::Server::start(options, service->handlers()));
@@ -202,9 +207,10 @@ Status run_server(const ServerArguments& arguments) {
 namespace gemma4::apps {
 
 Status run_server(const ServerArguments&) {
-  return Error{ErrorCode::kUnsupported,
-               "this build has no server; build it with -DGEMMA4_SERVER=ON and Boost's headers "
-               "(libboost-dev), libssl-dev, prometheus-cpp-dev and libspdlog-dev"};
+  return Error{
+      ErrorCode::kUnsupported,
+      "this build has no server; build it with -DGEMMA4_SERVER=ON and Boost's headers "
+      "(libboost-dev), libssl-dev, libcurl4-openssl-dev, prometheus-cpp-dev and libspdlog-dev"};
 }
 
 }  // namespace gemma4::apps

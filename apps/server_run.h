@@ -23,6 +23,8 @@ struct ServerArguments {
   int64_t max_body_megabytes = 64;
   int64_t max_connections = 1024;
   int64_t keep_responses = 4096;
+  int64_t uploads_megabytes = 256;
+  std::vector<std::string> media_hosts;  // that media are read from
   int64_t drain_seconds = 30;
   int64_t max_sequences = 8;
   int64_t max_waiting = 256;

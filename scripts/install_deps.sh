@@ -18,7 +18,7 @@ packages_of() {
       echo g++ cmake ninja-build pkg-config libhwy-dev libsimdjson-dev libcli11-dev \
         nlohmann-json3-dev libedit-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev \
         libkissfft-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev \
-        libboost-dev libssl-dev prometheus-cpp-dev libspdlog-dev
+        libboost-dev libssl-dev libcurl4-openssl-dev prometheus-cpp-dev libspdlog-dev
       ;;
     test) echo libgtest-dev libgmock-dev nlohmann-json3-dev ;;
     bench) echo libbenchmark-dev ;;

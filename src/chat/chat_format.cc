@@ -34,6 +34,7 @@ std::string_view placeholder(ContentPart::Type type) {
     case ContentPart::Type::kVideo:
       return "<|video|>";
     case ContentPart::Type::kText:
+    case ContentPart::Type::kFile:
     case ContentPart::Type::kOther:
       break;
   }

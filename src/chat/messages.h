@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct ContentPart {
     kImage,
     kAudio,
     kVideo,
+    kFile,   // a picture, sound or film: which one, `source` decides when it is opened
     kOther,  // a type that the template does not know and passes over
   };
   std::string text = {};  // of a text part
@@ -40,6 +42,10 @@ struct ContentPart {
 // Null (the first), a string, or a list of parts. A string and a list with one text are rendered
 // differently in the system turn, null and "" differently as the result of a tool.
 using Content = std::variant<std::monostate, std::string, std::vector<ContentPart>>;
+
+// The source of a medium that was uploaded before: "upload:" and its id.
+inline constexpr std::string_view kUploaded = "upload:";
+inline std::string uploaded(std::string_view id) { return std::string(kUploaded).append(id); }
 
 struct ToolCall {
   std::string id = {};  // which tool messages name; may be empty

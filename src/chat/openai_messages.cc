@@ -57,6 +57,16 @@ Result<std::string> media_source(const Value& part, const std::string& type, Dia
   return str_cat("data:audio/", format, ";base64,", data);
 }
 
+// {type: "file", file: {file_id}}, or with the file itself as a data URL in file_data.
+Result<std::string> file_source(const Value& part, const std::string& path) {
+  const Value* file = find_set(part, "file");
+  if (file == nullptr || !file->is_object()) return bad_field(path + ".file", "expected an object");
+  if (find_set(*file, "file_id") == nullptr)
+    return required_text(*file, "file_data", path + ".file");
+  G4_ASSIGN_OR_RETURN(const std::string id, required_text(*file, "file_id", path + ".file"));
+  return uploaded(id);
+}
+
 // Soft tokens of a picture: `image_tokens` beside its URL, or what `detail` within it means.
 Result<std::optional<int64_t>> image_tokens(const Value& part, const std::string& type,
                                             const std::string& path) {
@@ -88,6 +98,10 @@ Result<ContentPart> parse_part(const Value& part, Dialect dialect, const std::st
     parsed.type = ContentPart::Type::kAudio;
   } else if (type == "video" || (type == "video_url" && dialect == Dialect::kOpenAi)) {
     parsed.type = ContentPart::Type::kVideo;
+  } else if (type == "file" && dialect == Dialect::kOpenAi) {
+    parsed.type = ContentPart::Type::kFile;
+    G4_ASSIGN_OR_RETURN(parsed.source, file_source(part, path));
+    return parsed;
   } else if (dialect == Dialect::kTemplate) {
     parsed.type = ContentPart::Type::kOther;
     G4_ASSIGN_OR_RETURN(parsed.text, optional_text(part, "text", path));
@@ -96,7 +110,7 @@ Result<ContentPart> parse_part(const Value& part, Dialect dialect, const std::st
   } else {
     return bad_field(str_cat(path, ".type"),
                      str_cat("unknown type of content part ", quote(type),
-                             "; known are text, image_url, input_audio and video_url"));
+                             "; known are text, image_url, input_audio, video_url and file"));
   }
   G4_ASSIGN_OR_RETURN(parsed.source, media_source(part, type, dialect, path));
   if (parsed.type == ContentPart::Type::kImage) {

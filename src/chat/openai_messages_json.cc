@@ -18,6 +18,8 @@ Value to_json(const ContentPart& part) {
       return Value::Object{{"type", "image_url"}, {"image_url", Value::Object{{"url", source}}}};
     case ContentPart::Type::kVideo:
       return Value::Object{{"type", "video_url"}, {"video_url", Value::Object{{"url", source}}}};
+    case ContentPart::Type::kFile:
+      return Value::Object{{"type", "file"}, {"file", Value::Object{{"file_data", source}}}};
     case ContentPart::Type::kOther:
       return Value::Object{{"type", source}};
     case ContentPart::Type::kAudio:

@@ -88,9 +88,13 @@ TEST(OpenAiMessages, ErrorsNameTheField) {
             "messages[0].content[0]: expected an object with a type");
   EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "text"}]})"),
             "messages[0].content[0].text: expected a string");
+  EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "pdf"}]})"),
+            "messages[0].content[0].type: unknown type of content part \"pdf\"; known are text, "
+            "image_url, input_audio, video_url and file");
   EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "file"}]})"),
-            "messages[0].content[0].type: unknown type of content part \"file\"; known are text, "
-            "image_url, input_audio and video_url");
+            "messages[0].content[0].file: expected an object");
+  EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "file", "file": {}}]})"),
+            "messages[0].content[0].file.file_data: expected a string");
   EXPECT_EQ(error_of(R"({"role": "user", "content": [{"type": "image_url"}]})"),
             "messages[0].content[0].image_url: expected an object");
   EXPECT_EQ(error_of(R"({"role": "tool", "content": "a"})"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <string_view>
 
 extern "C" {
 #include <libavutil/opt.h>
@@ -107,6 +108,9 @@ Result<std::unique_ptr<AvInput>> AvInput::open(std::span<const std::byte> file,
     return Error{ErrorCode::kUnsupported,
                  "is no sound or video in a known format, or is damaged (" + av_reason(code) + ")"};
   }
+  // What is text for FFmpeg is drawn as a terminal would draw it.
+  if (std::string_view(input->format_->iformat->name) == "tty")
+    return Error{ErrorCode::kUnsupported, "is no sound or video, but text"};
   code = avformat_find_stream_info(input->format_, nullptr);
   G4_RETURN_IF_ERROR(input->check_time());
   if (code < 0) return invalid("is damaged: " + av_reason(code));

@@ -19,6 +19,10 @@ Result<Sound> decode_sound(std::span<const std::byte>, const SoundLimits&, const
   return refused();
 }
 
+Result<bool> has_moving_pictures(std::span<const std::byte>, const std::string&) {
+  return refused();
+}
+
 Result<VideoSummary> decode_video(std::span<const std::byte>, const VideoSampling&,
                                   const VideoLimits&, const FrameConsumer&, const std::string&) {
   return refused();

@@ -165,6 +165,20 @@ VideoSummary summarise(const AvInput& input, const AVStream& stream, const Timel
 
 }  // namespace
 
+Result<bool> has_moving_pictures(std::span<const std::byte> file, const std::string& name) {
+  const VideoLimits limits;
+  G4_ASSIGN_OR_RETURN(const auto input, AvInput::open(file, name,
+                                                      {.max_file_bytes = limits.max_file_bytes,
+                                                       .max_seconds = limits.max_seconds,
+                                                       .max_pixels = limits.max_pixels}));
+  // A name alone can make FFmpeg expect a stream, of which it then finds no size and no rate.
+  const AVStream* const pictures = input->find(AVMEDIA_TYPE_VIDEO);
+  if (pictures != nullptr && pictures->codecpar->width > 0) return true;
+  const AVStream* const sound = input->find(AVMEDIA_TYPE_AUDIO);
+  if (sound != nullptr && sound->codecpar->sample_rate > 0) return false;
+  return Error{ErrorCode::kInvalidData, "holds neither sound nor moving pictures"};
+}
+
 Result<VideoSummary> decode_video(std::span<const std::byte> file, const VideoSampling& sampling,
                                   const VideoLimits& limits, const FrameConsumer& consume,
                                   const std::string& name) {

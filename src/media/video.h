@@ -61,6 +61,10 @@ std::vector<int64_t> sampled_frames(int64_t total, double fps, const VideoSampli
 // "00:07": minutes and whole seconds.
 std::string time_stamp(double seconds);
 
+// Whether the file is a film; if not, it holds sound. Errors: as those of decode_sound, of a file
+// with neither too.
+Result<bool> has_moving_pictures(std::span<const std::byte> file, const std::string& name = {});
+
 // Calls `consume` for each chosen frame, in order; its error ends the call. Errors: as those of
 // decode_sound, of a file without pictures too.
 using FrameConsumer = std::function<Status(VideoFrame&&)>;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "io/mapped_file.h"
 #include "media/sound.h"
 
 namespace gemma4::media {
@@ -177,6 +178,19 @@ TEST_F(Videos, ASoundHasNoPictures) {
   ASSERT_FALSE(result.ok());
   EXPECT_THAT(result.error().message, HasSubstr("sound0.wav"));
   EXPECT_THAT(result.error().message, HasSubstr("no moving pictures"));
+}
+
+// FFmpeg would draw a text, letter by letter.
+TEST_F(Videos, FilesAreTakenForWhatTheyHold) {
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  EXPECT_TRUE(has_moving_pictures(bytes(film(3))).value());
+  const auto sound =
+      io::read_file(std::string(GEMMA4_SOURCE_DIR) + "/tests/golden/audio/sound0.wav");
+  EXPECT_FALSE(has_moving_pictures(bytes(sound.value())).value());
+  const std::string text = "This is a letter,\nand this is its second line.\n";
+  for (const char* name :
+       {"", "letter.txt", "letter.nfo", "letter.png", "letter.mp3", "letter.mp4"})
+    EXPECT_FALSE(has_moving_pictures(bytes(text), name).ok()) << name;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "serve/protocol.h"
 
+#include <ctime>
+
 #include "base/strings.h"
 #include "serve/fields.h"
 
@@ -37,8 +39,9 @@ std::string anthropic_type(int status) {
 Protocol protocol_of(const http::Request& request) {
   if (request.path.starts_with("/api/")) return Protocol::kOllama;
   if (request.path.starts_with("/v1/messages")) return Protocol::kAnthropic;
-  if (request.path.starts_with("/v1/models") && !request.header("anthropic-version").empty())
-    return Protocol::kAnthropic;
+  for (const char* shared : {"/v1/models", "/v1/files"})
+    if (request.path.starts_with(shared) && !request.header("anthropic-version").empty())
+      return Protocol::kAnthropic;
   return Protocol::kOpenAi;
 }
 
@@ -82,6 +85,15 @@ http::Response error_response(Protocol protocol, const ApiError& error) {
   if (error.retry_after > 0)
     response.headers.emplace_back("Retry-After", std::to_string(error.retry_after));
   return response;
+}
+
+std::string time_text(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
 }
 
 std::string sse(const Value& data, const std::string& event) {

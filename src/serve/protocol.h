@@ -44,6 +44,9 @@ struct Endpoint {
   std::function<Result<ChatRequest>(const http::Request& head, const std::string& body)> read = {};
 };
 
+// 1970-01-01T00:00:00Z, of seconds since then
+std::string time_text(int64_t seconds);
+
 // "data: …" and an empty line; with an event's name in front where there is one.
 std::string sse(const json::Value& data, const std::string& event = "");
 

@@ -42,13 +42,10 @@ Status ServedModel::read_message(chat::Message& message, const std::string& path
     if (media.size() + after.size() >= kMaxMedia)
       return Error{ErrorCode::kInvalidArgument,
                    str_cat(place, ": more than ", kMaxMedia, " pictures, sounds and films")};
-    // Anything else would be the name of a file on this machine, or of another machine.
+    // open_sources() has made it one. Anything else would be a file on this machine.
     if (!media::is_data_url(part.source))
       return Error{ErrorCode::kInvalidArgument,
-                   str_cat(place,
-                           ": expected a data URL (data:image/png;base64,...); this server opens "
-                           "no files and no addresses, got ",
-                           quote(part.source))};
+                   str_cat(place, ": expected a data URL, got ", quote(part.source))};
     Result<std::vector<answer::PreparedMedia>> read = std::vector<answer::PreparedMedia>();
     if (part.type == Type::kVideo) {
       read = media_.film(part.source, parts_.film);

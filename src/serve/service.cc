@@ -19,7 +19,11 @@ Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel
     : options_(std::move(options)),
       models_(std::move(models)),
       keys_(std::move(keys)),
-      responses_(options_.responses) {
+      responses_(options_.responses),
+      uploads_(options_.uploads),
+      remote_(options_.remote.hosts.empty()
+                  ? nullptr
+                  : std::make_unique<const http::RemoteFiles>(options_.remote)) {
   add_routes();
 }
 
@@ -70,6 +74,7 @@ void Service::add_routes() {
   add_endpoint("/v1/audio/transcriptions",
                openai::transcriptions_endpoint(models_.front()->media_limits().sound));
   add_responses();
+  add_uploads();
   add_embeddings();
   add("POST", "/tokenize", [this](const std::shared_ptr<Call>& call) { tokenize(call); });
   add("POST", "/detokenize", [this](const std::shared_ptr<Call>& call) { detokenize(call); });

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "http/exchange.h"
+#include "http/remote_files.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "serve/answer_run.h"
@@ -23,6 +24,7 @@
 #include "serve/protocol.h"
 #include "serve/response_store.h"
 #include "serve/served_model.h"
+#include "serve/upload_store.h"
 
 namespace gemma4::serve {
 
@@ -35,6 +37,8 @@ struct ServiceOptions {
   std::vector<std::string> cors_origins = {};  // that pages may call from; "*": all
   http::ServerOptions http = {};               // for its limits in messages
   ResponseStore::Limits responses = {};        // what is kept of /v1/responses
+  UploadStore::Limits uploads = {};            // and of /v1/files
+  http::RemoteFiles::Options remote = {};      // media are read from its hosts; none: from nowhere
 };
 
 class Service {
@@ -75,7 +79,7 @@ class Service {
 
   Result<ServedModel*> find_model(const std::string& name);
   static Result<json::Value> read_body(Call& call);
-  static Result<ChatRequest> read_request(const Endpoint& endpoint, Call& call);
+  Result<ChatRequest> read_request(const Endpoint& endpoint, Call& call);
   Result<std::shared_ptr<AnswerRun>> prepare(const Endpoint& endpoint, Call& call);
   void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call);
   void count_usage(Call& call, const ServedModel& model, const Usage& usage);
@@ -98,6 +102,11 @@ class Service {
 
   void add_embeddings();
   void embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api);
+  void add_uploads();
+  void take_upload(const std::shared_ptr<Call>& call);
+  void list_uploads(const std::shared_ptr<Call>& call);
+  void show_upload(const std::shared_ptr<Call>& call);
+  void delete_upload(const std::shared_ptr<Call>& call);
   void add_responses();
   std::string owner_of(const Call& call) const;  // whose key it shows; "" where nobody needs one
   Endpoint responses_endpoint(const Call& call);
@@ -112,6 +121,8 @@ class Service {
   std::unique_ptr<ApiKeys> keys_;
   Metrics metrics_;
   ResponseStore responses_;
+  UploadStore uploads_;
+  const std::unique_ptr<const http::RemoteFiles> remote_;  // null: no addresses are read
   http::Router<Route> router_;
   std::atomic<bool> draining_ = false;
 };

@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "serve/fields.h"
+#include "serve/media_sources.h"
 #include "serve/service_call.h"
 
 namespace gemma4::serve {
@@ -43,7 +44,9 @@ std::optional<ApiError> Service::check_queue(const ServedModel& model) const {
 Result<ChatRequest> Service::read_request(const Endpoint& endpoint, Call& call) {
   if (endpoint.read) return endpoint.read(call.exchange->request(), call.exchange->take_body());
   G4_ASSIGN_OR_RETURN(const json::Value body, read_body(call));
-  return endpoint.parse(body);
+  G4_ASSIGN_OR_RETURN(ChatRequest request, endpoint.parse(body));
+  G4_RETURN_IF_ERROR(open_sources(request.messages, owner_of(call), uploads_, remote_.get()));
+  return request;
 }
 
 Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {

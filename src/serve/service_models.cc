@@ -14,16 +14,6 @@ using json::Value;
 
 namespace {
 
-// 1970-01-01T00:00:00Z
-std::string time_text(int64_t seconds) {
-  const std::time_t time = seconds;
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 Value openai_model(const ServedModel& model) {
   return Value::Object{{"id", model.name()},
                        {"object", "model"},

@@ -25,7 +25,8 @@ Result<std::string> text_in(const Value& block, std::string_view name, const std
   return value->as_string();
 }
 
-// {type: "image", source: {type: "base64", media_type, data}}
+// {type: "image", source: {type: "base64", media_type, data}}, {type: "url", url} or {type: "file",
+// file_id} as its source
 Result<ContentPart> image_of(const Value& block, const std::string& path) {
   const Value* source = block.find("source");
   if (source == nullptr || !source->is_object()) return bad(path + ".source", "expected an object");
@@ -36,8 +37,13 @@ Result<ContentPart> image_of(const Value& block, const std::string& path) {
     G4_ASSIGN_OR_RETURN(part.source, text_in(*source, "url", place));
     return part;
   }
+  if (type == "file") {
+    G4_ASSIGN_OR_RETURN(const std::string id, text_in(*source, "file_id", place));
+    part.source = chat::uploaded(id);
+    return part;
+  }
   if (type != "base64")
-    return bad(place + ".type", str_cat("must be base64 or url, got ", quote(type)));
+    return bad(place + ".type", str_cat("must be base64, url or file, got ", quote(type)));
   G4_ASSIGN_OR_RETURN(const std::string media_type, text_in(*source, "media_type", place));
   G4_ASSIGN_OR_RETURN(const std::string data, text_in(*source, "data", place));
   part.source = str_cat("data:", media_type, ";base64,", data);

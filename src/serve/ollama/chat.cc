@@ -14,15 +14,6 @@ using Kind = AnswerEvent::Kind;
 
 namespace {
 
-std::string time_text(int64_t seconds) {
-  const std::time_t time = seconds;
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[40];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000000Z", &parts);
-  return text;
-}
-
 const char* done_reason(Finish finish) { return finish == Finish::kLength ? "length" : "stop"; }
 
 Value nanoseconds(double seconds) { return static_cast<int64_t>(seconds * 1e9); }

@@ -39,11 +39,12 @@ Result<Value> chat_part(const Value& part, const std::string& path) {
     if (!text) fields.fail("refusal", "is missing");
     out = Value::Object{{"type", "refusal"}, {"refusal", text.value_or("")}};
   } else if (type == "input_image") {
-    const auto url = fields.text("image_url");
+    auto url = fields.text("image_url");
+    const auto id = fields.text("file_id");
     const auto detail = fields.word("detail", {"auto", "low", "high"});
     const Value* tokens = fields.any("image_tokens");
-    fields.refuse({"file_id"});
-    if (!url) fields.fail("image_url", "is missing; this server keeps no files");
+    if (!url && id) url = chat::uploaded(*id);
+    if (!url) fields.fail("image_url", "is missing, and so is file_id");
     out = Value::Object{{"type", "image_url"},
                         {"image_url", Value::Object{{"url", url.value_or("")},
                                                     {"detail", detail.value_or("auto")}}}};
@@ -52,10 +53,18 @@ Result<Value> chat_part(const Value& part, const std::string& path) {
     const Value* audio = fields.object("input_audio");
     if (audio == nullptr) fields.fail("input_audio", "is missing");
     if (audio != nullptr) out = Value::Object{{"type", "input_audio"}, {"input_audio", *audio}};
+  } else if (type == "input_file") {
+    Value file = Value::Object();
+    for (const char* name : {"file_id", "file_data"})
+      if (const auto text = fields.text(name)) file.set(name, *text);
+    if (const auto url = fields.text("file_url")) file.set("file_data", *url);
+    fields.ignore({"filename", "detail"});
+    if (file.as_object().empty()) fields.fail("file_id", "is missing");
+    out = Value::Object{{"type", "file"}, {"file", std::move(file)}};
   } else {
     return bad(path + ".type", str_cat("unknown type of content ", quote(type),
                                        "; known are input_text, input_image, input_audio, "
-                                       "output_text and refusal"));
+                                       "input_file, output_text and refusal"));
   }
   G4_RETURN_IF_ERROR(fields.finish());
   return out;

@@ -248,6 +248,10 @@ TEST_F(OpenAiResponses, WhatCannotBeDoneIsRefusedByName) {
   EXPECT_EQ(text_at(answer(kPath,
                            R"({"input":[{"role":"user","content":[{"type":"input_file"}]}]})", 400),
                     "error.param"),
+            "input[0].content[0].file_id");
+  EXPECT_EQ(text_at(answer(kPath,
+                           R"({"input":[{"role":"user","content":[{"type":"input_film"}]}]})", 400),
+                    "error.param"),
             "input[0].content[0].type");
   EXPECT_EQ(text_at(answer(kPath, "{}", 400), "error.param"), "input");
 }

@@ -96,6 +96,11 @@ Command add_serve(CLI::App& app) {
       ->take_all()
       ->allow_extra_args(false)
       ->check(not_empty());
+  command
+      ->add_option("--routes", arguments->routes,
+                   "JSON file of names that stand for models, each with rules by which a request "
+                   "goes to a model in here or to another server (docs/serving.md)")
+      ->check(not_empty());
   command->add_flag("--any-model", arguments->any_model,
                     "Requests for models that are not there get the first");
   add_http_arguments(*command, *arguments);

@@ -101,8 +101,8 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   return serve::ServedModel::create(std::move(parts));
 }
 
-Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(
-    const ServerArguments& arguments) {
+Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(const ServerArguments& arguments,
+                                                                  const serve::Routes& routes) {
   std::vector<std::string> models = arguments.models;
   if (models.empty()) models.emplace_back();
   if (arguments.names.size() > models.size())
@@ -119,6 +119,7 @@ Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(
     paths.push_back(std::move(path));
     names.push_back(std::move(name));
   }
+  G4_RETURN_IF_ERROR(routes.check(names));
   std::vector<std::unique_ptr<serve::ServedModel>> loaded;
   uint64_t claimed = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
@@ -171,8 +172,12 @@ Status run_server(const ServerArguments& arguments) {
   if (!arguments.api_keys.empty()) {
     G4_ASSIGN_OR_RETURN(keys, serve::ApiKeys::load(arguments.api_keys));
   }
+  serve::Routes routes;
+  if (!arguments.routes.empty()) {
+    G4_ASSIGN_OR_RETURN(routes, serve::Routes::load(arguments.routes));
+  }
   if (arguments.engine.verbose) serve::log_everything();
-  G4_ASSIGN_OR_RETURN(auto models, load_all(arguments));
+  G4_ASSIGN_OR_RETURN(auto models, load_all(arguments, routes));
   std::string names;
   for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->name();
   serve::ServiceOptions service_options{.version = GEMMA4_VERSION,
@@ -180,7 +185,8 @@ Status run_server(const ServerArguments& arguments) {
                                         .any_model = arguments.any_model,
                                         .page = arguments.page,
                                         .cors_origins = arguments.cors_origins,
-                                        .http = options};
+                                        .http = options,
+                                        .routes = std::move(routes)};
   service_options.responses.max_responses = static_cast<size_t>(arguments.keep_responses);
   const auto upload_bytes = static_cast<size_t>(arguments.uploads_megabytes) << 20;
   service_options.uploads.max_bytes = upload_bytes;

@@ -22,6 +22,7 @@ struct ServerArguments {
   bool page = true;
   int64_t max_body_megabytes = 64;
   int64_t max_connections = 1024;
+  std::string routes;  // file; empty: none
   int64_t keep_responses = 4096;
   int64_t uploads_megabytes = 256;
   std::vector<std::string> media_hosts;  // that media are read from

@@ -7,23 +7,17 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "base/strings.h"
+#include "http/curl_handle.h"
 #include "http/message.h"
 
 namespace gemma4::http {
 namespace {
 
 constexpr int kMostRedirections = 3;
-
-struct FreeHandle {
-  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-using Url = std::unique_ptr<CURLU, FreeHandle>;
 
 struct Network {
   uint32_t address;
@@ -80,7 +74,7 @@ curl_socket_t open_socket(void* to, curlsocktype, curl_sockaddr* address) {
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-std::string part_of(const Url& url, CURLUPart part) {
+std::string part_of(const CurlUrl& url, CURLUPart part) {
   char* text = nullptr;
   if (curl_url_get(url.get(), part, &text, 0) != CURLUE_OK) return "";
   std::string copy = text;
@@ -91,8 +85,8 @@ std::string part_of(const Url& url, CURLUPart part) {
 Error refused(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
 
 // The parsed URL, which curl is given as it is: nobody else reads another host out of it.
-Result<Url> parse(const std::string& text, const RemoteFiles::Options& options) {
-  Url url(curl_url());
+Result<CurlUrl> parse(const std::string& text, const RemoteFiles::Options& options) {
+  CurlUrl url(curl_url());
   if (url == nullptr || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
     return refused("not an address that can be read");
   const std::string scheme = part_of(url, CURLUPART_SCHEME);
@@ -110,19 +104,14 @@ Result<Url> parse(const std::string& text, const RemoteFiles::Options& options) 
 }
 
 // One request. Where the answer is a redirection, its target is in `next`.
-Status request(const Url& url, std::chrono::milliseconds left, Transfer& transfer,
+Status request(const CurlUrl& url, std::chrono::milliseconds left, Transfer& transfer,
                std::optional<std::string>& next) {
-  const std::unique_ptr<CURL, FreeHandle> handle(curl_easy_init());
+  const CurlHandle handle = make_curl();
   if (handle == nullptr) return Error{ErrorCode::kUnavailable, "no connection can be made"};
   CURL* const curl = handle.get();
   char reason[CURL_ERROR_SIZE] = {};
   curl_easy_setopt(curl, CURLOPT_CURLU, url.get());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");  // what the environment says would go around all this
-  curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, "gemma4");
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
   curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
   curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &transfer);
@@ -169,8 +158,6 @@ bool matches_host(std::string_view pattern, std::string_view host) {
 }
 
 Result<std::string> RemoteFiles::get(const std::string& text, Time end) const {
-  static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (ready != CURLE_OK) return Error{ErrorCode::kUnavailable, curl_easy_strerror(ready)};
   struct Turn {
     std::atomic<int>& running;
     const int number = ++running;
@@ -181,7 +168,7 @@ Result<std::string> RemoteFiles::get(const std::string& text, Time end) const {
                  "too many addresses are read at the same time; try again later"};
   std::optional<std::string> next = text;
   for (int i = 0; i <= kMostRedirections; ++i) {
-    G4_ASSIGN_OR_RETURN(const Url url, parse(*next, options_));
+    G4_ASSIGN_OR_RETURN(const CurlUrl url, parse(*next, options_));
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     Transfer transfer{options_};

@@ -40,6 +40,9 @@ struct Endpoint {
                             const Usage&)>
       whole;
   const char* stream_type = "text/event-stream; charset=utf-8";
+  // Where another server has the same endpoint, below its own address: "/chat/completions". Null:
+  // requests are not passed on.
+  const char* relay_path = nullptr;
   // Instead of `parse`, for bodies that are no JSON.
   std::function<Result<ChatRequest>(const http::Request& head, const std::string& body)> read = {};
 };

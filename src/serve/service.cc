@@ -193,13 +193,19 @@ void Service::handle(const Exchange& exchange) {
   found.target->answer(call);
 }
 
-Result<ServedModel*> Service::find_model(const std::string& name) {
+Result<ServedModel*> Service::find_model(const std::string& name) const {
   if (name.empty()) return models_.front().get();
+  if (options_.routes.has(name)) {  // a question about a model, not one to it
+    const std::string first = options_.routes.first_model(name);
+    if (!first.empty()) return find_model(first);
+    return Error{ErrorCode::kNotFound, str_cat("the model ", quote(name), " is another server's")};
+  }
   std::string known;
   for (const auto& model : models_) {
     if (model->name() == name || model->name() + ":latest" == name) return model.get();
     known += (known.empty() ? "" : ", ") + model->name();
   }
+  for (const std::string& routed : options_.routes.names()) known += ", " + routed;
   if (options_.any_model) return models_.front().get();
   return Error{ErrorCode::kNotFound,
                str_cat("the model ", quote(name), " does not exist; this server has ", known)};

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "http/exchange.h"
+#include "http/relay.h"
 #include "http/remote_files.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -23,6 +24,7 @@
 #include "serve/metrics.h"
 #include "serve/protocol.h"
 #include "serve/response_store.h"
+#include "serve/routes.h"
 #include "serve/served_model.h"
 #include "serve/upload_store.h"
 
@@ -39,6 +41,7 @@ struct ServiceOptions {
   ResponseStore::Limits responses = {};        // what is kept of /v1/responses
   UploadStore::Limits uploads = {};            // and of /v1/files
   http::RemoteFiles::Options remote = {};      // media are read from its hosts; none: from nowhere
+  Routes routes = {};                          // names that stand for several models
 };
 
 class Service {
@@ -55,6 +58,7 @@ class Service {
   // Answers that are under way end with an error; those that wait, too.
   void end_answers() {
     for (const auto& model : models_) model->source().cancel_all();
+    relay_.stop();
   }
 
  private:
@@ -77,10 +81,19 @@ class Service {
   void handle(const Exchange& exchange);
   http::Response decorate(http::Response response, const http::Request& request) const;
 
-  Result<ServedModel*> find_model(const std::string& name);
+  Result<ServedModel*> find_model(const std::string& name) const;
   static Result<json::Value> read_body(Call& call);
-  Result<ChatRequest> read_request(const Endpoint& endpoint, Call& call);
+  struct Incoming {
+    ChatRequest request;
+    json::Value body;  // that it was read from; null where it was no JSON
+  };
+  static Result<Incoming> read_request(const Endpoint& endpoint, Call& call);
+  // What `request`, which names a model, becomes.
+  Result<std::shared_ptr<AnswerRun>> prepare(Call& call, ChatRequest request);
   Result<std::shared_ptr<AnswerRun>> prepare(const Endpoint& endpoint, Call& call);
+  // Passes the request on to the rule's endpoint, and its answer back.
+  void relay(const std::shared_ptr<Call>& call, const Endpoint& endpoint, const RouteRule& rule,
+             json::Value body);
   void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call);
   void count_usage(Call& call, const ServedModel& model, const Usage& usage);
   std::optional<ApiError> check_queue(const ServedModel& model) const;
@@ -125,6 +138,7 @@ class Service {
   const std::unique_ptr<const http::RemoteFiles> remote_;  // null: no addresses are read
   http::Router<Route> router_;
   std::atomic<bool> draining_ = false;
+  http::Relay relay_;  // the last: what it runs refers to the rest
 };
 
 }  // namespace gemma4::serve

@@ -41,30 +41,56 @@ std::optional<ApiError> Service::check_queue(const ServedModel& model) const {
                   "overloaded", kRetrySeconds};
 }
 
-Result<ChatRequest> Service::read_request(const Endpoint& endpoint, Call& call) {
-  if (endpoint.read) return endpoint.read(call.exchange->request(), call.exchange->take_body());
-  G4_ASSIGN_OR_RETURN(const json::Value body, read_body(call));
-  G4_ASSIGN_OR_RETURN(ChatRequest request, endpoint.parse(body));
-  G4_RETURN_IF_ERROR(open_sources(request.messages, owner_of(call), uploads_, remote_.get()));
-  return request;
+Result<Service::Incoming> Service::read_request(const Endpoint& endpoint, Call& call) {
+  Incoming incoming;
+  if (endpoint.read) {
+    G4_ASSIGN_OR_RETURN(incoming.request,
+                        endpoint.read(call.exchange->request(), call.exchange->take_body()));
+    return incoming;
+  }
+  G4_ASSIGN_OR_RETURN(incoming.body, read_body(call));
+  G4_ASSIGN_OR_RETURN(incoming.request, endpoint.parse(incoming.body));
+  return incoming;
 }
 
-Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {
-  G4_ASSIGN_OR_RETURN(ChatRequest request, read_request(endpoint, call));
+Result<std::shared_ptr<AnswerRun>> Service::prepare(Call& call, ChatRequest request) {
   G4_ASSIGN_OR_RETURN(ServedModel* const model, find_model(request.model));
   if (request.min_context && *request.min_context > model->context_tokens())
     return Error{ErrorCode::kInvalidArgument,
                  str_cat("options.num_ctx: this server has a context of ", model->context_tokens(),
                          " tokens (--ctx), got ", *request.min_context)};
+  G4_RETURN_IF_ERROR(open_sources(request.messages, owner_of(call), uploads_, remote_.get()));
   return AnswerRun::prepare(*model, std::move(request), metrics_);
+}
+
+Result<std::shared_ptr<AnswerRun>> Service::prepare(const Endpoint& endpoint, Call& call) {
+  G4_ASSIGN_OR_RETURN(Incoming incoming, read_request(endpoint, call));
+  return prepare(call, std::move(incoming.request));
 }
 
 void Service::answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call) {
   if (draining_) return call->fail(ApiError{503, "the server is shutting down", "", kRetrySeconds});
-  if (models_.size() == 1)
+  if (models_.size() == 1 && options_.routes.names().empty())
     if (const auto full = check_queue(*models_.front()))
       return call->fail(*full);  // before any work is done for it
-  auto run = prepare(endpoint, *call);
+  auto incoming = read_request(endpoint, *call);
+  if (!incoming.ok()) return call->fail(incoming.error());
+  ChatRequest& request = incoming.value().request;
+  if (options_.routes.has(request.model)) {
+    const RouteRule* const rule =
+        options_.routes.choose(request.model, shape_of(request), endpoint.relay_path != nullptr,
+                               [&](const std::string& model) {
+                                 return find_model(model).value()->source().stats().waiting;
+                               });
+    if (rule == nullptr)
+      return call->fail(ApiError{
+          503,
+          str_cat("no rule for ", quote(request.model), " takes this request now; try again later"),
+          "no_route", kRetrySeconds});
+    if (rule->is_remote()) return relay(call, endpoint, *rule, std::move(incoming.value().body));
+    request.model = rule->model;
+  }
+  auto run = prepare(*call, std::move(request));
   if (!run.ok()) {
     ApiError error = api_error(run.error());
     if (error.status == 404) error.code = "model_not_found";

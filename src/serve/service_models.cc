@@ -14,18 +14,18 @@ using json::Value;
 
 namespace {
 
-Value openai_model(const ServedModel& model) {
-  return Value::Object{{"id", model.name()},
+Value openai_model(const ServedModel& model, const std::string& name) {
+  return Value::Object{{"id", name},
                        {"object", "model"},
                        {"created", model.created()},
                        {"owned_by", "gemma4"},
                        {"max_model_len", model.context_tokens()}};
 }
 
-Value anthropic_model(const ServedModel& model) {
+Value anthropic_model(const ServedModel& model, const std::string& name) {
   return Value::Object{{"type", "model"},
-                       {"id", model.name()},
-                       {"display_name", model.name()},
+                       {"id", name},
+                       {"display_name", name},
                        {"created_at", time_text(model.created())}};
 }
 
@@ -51,15 +51,21 @@ Value details_of(const ServedModel& model) {
 http::Response Service::list_models(const http::Request& request) const {
   Value::Array list;
   const bool is_anthropic = protocol_of(request) == Protocol::kAnthropic;
-  for (const auto& model : models_)
-    list.push_back(is_anthropic ? anthropic_model(*model) : openai_model(*model));
+  const auto add = [&](const ServedModel& model, const std::string& name) {
+    list.push_back(is_anthropic ? anthropic_model(model, name) : openai_model(model, name));
+  };
+  for (const auto& model : models_) add(*model, model->name());
+  // What stands for models of this server is described as the first of them.
+  for (const std::string& name : options_.routes.names())
+    if (const auto model = find_model(name); model.ok()) add(*model.value(), name);
+  const Value first = *list.front().find("id"), last = *list.back().find("id");
   Value body = Value::Object();
   if (!is_anthropic) body.set("object", "list");
   body.set("data", std::move(list));
   if (is_anthropic) {
     body.set("has_more", false);
-    body.set("first_id", models_.front()->name());
-    body.set("last_id", models_.back()->name());
+    body.set("first_id", first);
+    body.set("last_id", last);
   }
   return {.body = json::dump(body) + "\n"};
 }
@@ -67,8 +73,10 @@ http::Response Service::list_models(const http::Request& request) const {
 void Service::show_model(const std::shared_ptr<Call>& call) {
   const auto model = find_model(call->parameter);
   if (!model.ok()) return call->fail(ApiError{404, model.error().message, "model_not_found"});
-  call->reply(call->protocol == Protocol::kAnthropic ? anthropic_model(*model.value())
-                                                     : openai_model(*model.value()));
+  const std::string& name =
+      options_.routes.has(call->parameter) ? call->parameter : model.value()->name();
+  call->reply(call->protocol == Protocol::kAnthropic ? anthropic_model(*model.value(), name)
+                                                     : openai_model(*model.value(), name));
 }
 
 // Both of llama.cpp's {content} and vLLM's {prompt}.

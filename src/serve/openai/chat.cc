@@ -274,7 +274,8 @@ Endpoint chat_endpoint() {
               [](const AnswerHead& head, const ChatRequest& request) {
                 return std::make_unique<ChatStream>(head, request);
               },
-          .whole = whole};
+          .whole = whole,
+          .relay_path = "/chat/completions"};
 }
 
 }  // namespace gemma4::serve::openai

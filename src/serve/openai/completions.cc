@@ -170,7 +170,8 @@ Endpoint completions_endpoint() {
               [](const AnswerHead& head, const ChatRequest& request) {
                 return std::make_unique<CompletionStream>(head, request);
               },
-          .whole = whole};
+          .whole = whole,
+          .relay_path = "/completions"};
 }
 
 }  // namespace gemma4::serve::openai

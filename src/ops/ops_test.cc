@@ -94,6 +94,7 @@ TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
   parts.gated_linear = nullptr;
   parts.prepare_heads = nullptr;
   parts.add_normed = nullptr;
+  parts.add_branches = nullptr;
   Context composed = ctx_;
   composed.kernels = &parts;
   const auto same = [](View a, View b) {
@@ -114,6 +115,14 @@ TEST_F(Ops, FusedEntriesGiveWhatTheirPartsGive) {
       add_normed(composed, x, floats({2, 4}), norm, {.scale = 3, .next = &norm});
   same(sum.sum, sum_of_parts.sum);
   same(sum.normed, sum_of_parts.normed);
+  const Branch one{floats({2, 4}), norm}, other{floats({2, 4}), {}};
+  const AddNormed options{.scale = 3, .next = &norm, .further = {{{&norm, 0.3f}, {&norm}}}};
+  const NormedSum branches = add_branches(ctx_, x, one, other, norm, options);
+  const NormedSum branches_of_parts = add_branches(composed, x, one, other, norm, options);
+  same(branches.sum, branches_of_parts.sum);
+  same(branches.normed, branches_of_parts.normed);
+  for (const size_t i : {size_t{0}, size_t{1}})
+    same(branches.further[i], branches_of_parts.further[i]);
 
   const Rope rope{floats({2, 2}), floats({2, 2})};
   const std::vector<int32_t> slots = {5, 17};

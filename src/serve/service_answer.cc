@@ -90,6 +90,7 @@ void Service::answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call
     if (rule->is_remote()) return relay(call, endpoint, *rule, std::move(incoming.value().body));
     request.model = rule->model;
   }
+  incoming.value().body = {};  // may be megabytes
   auto run = prepare(*call, std::move(request));
   if (!run.ok()) {
     ApiError error = api_error(run.error());

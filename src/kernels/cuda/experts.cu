@@ -223,6 +223,10 @@ void packed_groups(Queue queue, const ExpertsArgs& a) {
 // Every pair by itself, with packed weights: those of an expert that several pairs chose come from
 // the cache.
 void packed_pairs(Queue queue, const ExpertsArgs& a) {
+  const auto multiply = [queue](DType dtype, const PackedLaunch& launch) {
+    return fits_single(queue, launch) ? multiply_single(queue, dtype, launch)
+                                      : multiply_few(queue, dtype, launch);
+  };
   float* active = a.workspace;                            // [pairs, F]
   float* result = active + a.tokens * a.top_k * a.width;  // [pairs, D]
   const int64_t row = a.gate_up.packed_row_bytes;
@@ -236,7 +240,7 @@ void packed_pairs(Queue queue, const ExpertsArgs& a) {
   launch.form = Form::kGated;
   const auto* gate = static_cast<const std::byte*>(a.gate_up.packed);
   launch.parts[launch.count++] = {gate, gate + a.width * row, active, static_cast<int>(a.width), 0};
-  multiply_few(queue, a.gate_up.dtype, launch);
+  multiply(a.gate_up.dtype, launch);
   launch.x = active;
   launch.depth = static_cast<int>(a.width);
   launch.rows_per_x = 1;
@@ -244,7 +248,7 @@ void packed_pairs(Queue queue, const ExpertsArgs& a) {
   launch.form = Form::kPlain;
   launch.parts[0] = {static_cast<const std::byte*>(a.down.packed), nullptr, result,
                      static_cast<int>(a.hidden), 0};
-  multiply_few(queue, a.down.dtype, launch);
+  multiply(a.down.dtype, launch);
   combine(queue, a, result);
 }
 

@@ -161,6 +161,7 @@ Activations activations_of(Queue queue) {
 }
 
 void run_packed(Queue queue, DType dtype, const PackedLaunch& a) {
+  if (fits_single(queue, a)) return multiply_single(queue, dtype, a);
   if (fits_few(queue, dtype, a)) return multiply_few(queue, dtype, a);
   // A few rows and a small weight are not worth the start of a wide product.
   constexpr int64_t kSmall = 32 << 20;

@@ -106,9 +106,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, kWarps > 8 ? 1 : 3) few_kernel(
   extern __shared__ __align__(128) std::byte shared[];
   __shared__ float partial[kWarps][kTiles][kTileRows][kMostColumns];
   const PackedLaunch& a = l.a;
-  int part_idx = 0;
-  while (part_idx + 1 < a.count && blockIdx.x >= a.parts[part_idx + 1].first_block) ++part_idx;
-  const PackedLaunch::Part& part = a.parts[part_idx];
+  const PackedLaunch::Part& part = part_of_block(a);
   const int warp = threadIdx.x / kWarp;
   const int lane = threadIdx.x % kWarp;
   const int tiles_per_block = kWarps / l.warps_per_tile;
@@ -217,19 +215,9 @@ void run(Queue queue, Launch l) {
   PackedLaunch& a = l.a;
   const auto rows_at_once = static_cast<int64_t>(l.columns / l.planes);
   const int64_t turns = ceil_div<int64_t>(a.tokens, rows_at_once);
-  int tiles = 0;
-  for (int i = 0; i < a.count; ++i) tiles += ceil_div(a.parts[i].rows, kTileRows);
   constexpr int64_t kFull = 2048;  // warps that keep an H100 reading
-  l.warps_per_tile = 1;
-  while (l.warps_per_tile < kWarps && tiles * turns * l.warps_per_tile < kFull &&
-         pieces_of(a.depth) >= 2 * l.warps_per_tile)
-    l.warps_per_tile *= 2;
-  unsigned num_blocks = 0;
-  for (int i = 0; i < a.count; ++i) {
-    a.parts[i].first_block = num_blocks;
-    num_blocks += static_cast<unsigned>(
-        ceil_div(ceil_div(a.parts[i].rows, kTileRows), kWarps / l.warps_per_tile));
-  }
+  l.warps_per_tile = warps_per_tile(a, turns, kWarps, kFull);
+  const unsigned num_blocks = share_out(a, kWarps / l.warps_per_tile);
   launch(queue, dim3(num_blocks, static_cast<unsigned>(turns)), kWarps * kWarp,
          kRing + shared_bytes(a.depth, l.columns, has_offset(kPacking)), kernel, l);
 }
@@ -250,10 +238,8 @@ void multiply_few(Queue queue, DType dtype, PackedLaunch a) {
   dispatch_packing(dtype, [&]<Packing kPacking>() {
     if (a.form == Form::kGated) return run<kPacking, 2, 8>(queue, l);
     // Few and long rows are shared by all warps of larger blocks.
-    int tiles = 0;
-    for (int i = 0; i < a.count; ++i) tiles += ceil_div(a.parts[i].rows, kTileRows);
     constexpr int kCard = 132;  // multiprocessors of a large card
-    if (a.experts == nullptr && tiles <= kCard && pieces_of(a.depth) >= 4 * kMostWarps)
+    if (a.experts == nullptr && tiles_of(a) <= kCard && pieces_of(a.depth) >= 4 * kMostWarps)
       return run<kPacking, 1, kMostWarps>(queue, l);
     constexpr size_t kLong = 32 << 10;
     if (shared_bytes(a.depth, l.columns, has_offset(kPacking)) > kLong)

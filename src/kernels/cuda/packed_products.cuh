@@ -1,4 +1,4 @@
-// Products with packed weights; see packed_few.cu and packed_products.cu.
+// Products with packed weights; see packed_single.cu, packed_few.cu and packed_products.cu.
 #pragma once
 
 #include "kernels/cuda/packed.cuh"
@@ -30,6 +30,38 @@ struct PackedLaunch {
   int64_t expert_bytes;
   int rows_per_x;
 };
+
+inline int tiles_of(const PackedLaunch& a) {
+  int tiles = 0;
+  for (int i = 0; i < a.count; ++i) tiles += ceil_div(a.parts[i].rows, kTileRows);
+  return tiles;
+}
+// How many of `most` warps, a power of two, share a tile, so that `enough` of them read.
+inline int warps_per_tile(const PackedLaunch& a, int64_t turns, int most, int64_t enough) {
+  int warps = 1;
+  while (warps < most && tiles_of(a) * turns * warps < enough && pieces_of(a.depth) >= 2 * warps)
+    warps *= 2;
+  return warps;
+}
+// Gives every part blocks of `tiles_per_block`, one part after the other; returns their number.
+inline unsigned share_out(PackedLaunch& a, int tiles_per_block) {
+  unsigned num_blocks = 0;
+  for (int i = 0; i < a.count; ++i) {
+    a.parts[i].first_block = num_blocks;
+    num_blocks +=
+        static_cast<unsigned>(ceil_div(ceil_div(a.parts[i].rows, kTileRows), tiles_per_block));
+  }
+  return num_blocks;
+}
+__device__ inline const PackedLaunch::Part& part_of_block(const PackedLaunch& a) {
+  int i = 0;
+  while (i + 1 < a.count && blockIdx.x >= a.parts[i + 1].first_block) ++i;
+  return a.parts[i];
+}
+
+// Products of one row, or of every expert's row of its own, where activations are bfloat16.
+bool fits_single(Queue queue, const PackedLaunch& a);
+void multiply_single(Queue queue, DType dtype, const PackedLaunch& a);
 
 // Products whose inputs, of up to eight columns, fit beside each other in shared memory; every
 // expert's row of its own.

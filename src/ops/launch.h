@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <initializer_list>
+#include <span>
 #include <string_view>
 
 #include "ops/context.h"
@@ -22,6 +23,17 @@ inline View allocate_like(const Context& ctx, const View& x) {
   View out = x;
   out.data = ctx.arena->allocate(static_cast<size_t>(x.size() * size_of(x.dtype)));
   return out;
+}
+
+inline int64_t count(std::span<const int32_t> values) {
+  return static_cast<int64_t>(values.size());
+}
+
+// Whether the backend runs several operations in one launch, and nobody needs to see them one by
+// one.
+template <class Entry>
+bool fuses(const Context& ctx, Entry kernels::Table::*entry) {
+  return ctx.kernels != nullptr && ctx.kernels->*entry != nullptr && ctx.tape == nullptr;
 }
 
 // A device that failed says so at the end of the step.

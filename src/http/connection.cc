@@ -83,6 +83,16 @@ class Connection::Pending final : public Exchange, public std::enable_shared_fro
   void post(std::function<void()> work) override {
     asio::post(connection_->stream_.get_executor(), std::move(work));
   }
+  void run_on_worker(std::function<void()> work) override {
+    const ConnectionHost& host = connection_->host_;
+    host.run_on_worker([self = shared_from_this(), &host, work = std::move(work)] {
+      try {
+        work();
+      } catch (const std::exception&) {  // of libraries, and memory that ran out
+        self->reply(host.handlers.fault(Fault::kFailed, self->request()));
+      }
+    });
+  }
 
   // On the connection's executor
   void leave() {
@@ -255,13 +265,7 @@ void Connection::handle() {
   pending_ = std::make_shared<Pending>(shared_from_this(), std::move(request_));
   request_.method = pending_->request().method;
   watch();
-  host_.run_on_worker([exchange = pending_, &host = host_] {
-    try {
-      host.handlers.handle(exchange);
-    } catch (const std::exception&) {  // of libraries, and memory that ran out
-      exchange->reply(host.handlers.fault(Fault::kFailed, exchange->request()));
-    }
-  });
+  pending_->run_on_worker([exchange = pending_, &host = host_] { host.handlers.handle(exchange); });
 }
 
 void Connection::watch() {

@@ -37,6 +37,9 @@ class Exchange {
 
   // Runs `work` soon, on the thread of this connection, never two at a time.
   virtual void post(std::function<void()> work) = 0;
+  // Runs `work`, which may take its time, on a thread of those that handle requests: goes on with
+  // one whose handler has returned.
+  virtual void run_on_worker(std::function<void()> work) = 0;
 };
 
 }  // namespace gemma4::http

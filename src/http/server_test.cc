@@ -210,6 +210,23 @@ TEST(HttpServer, AHandlerThatThrowsIsA500) {
   EXPECT_THAT(client.read_until("failed to answer"), StartsWith("HTTP/1.1 500"));
 }
 
+TEST(HttpServer, ARequestThatWasPutAsideGoesOnOnAWorker) {
+  const auto server = serve(answering([&](const std::shared_ptr<Exchange>& exchange) {
+    std::thread other([exchange] {
+      exchange->run_on_worker([exchange] {
+        if (exchange->request().path == "/wrong") throw std::runtime_error("a library's");
+        exchange->reply({.body = "later"});
+      });
+    });
+    other.join();
+  }));
+  TestClient client(server->port());
+  client.send("GET /right HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.read_until("later"), StartsWith("HTTP/1.1 200"));
+  client.send("GET /wrong HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.read_until("failed to answer"), StartsWith("HTTP/1.1 500"));
+}
+
 TEST(HttpServer, SaysWhenTheClientIsGone) {
   std::promise<void> gone, arrived;
   const auto server = serve(answering([&](const std::shared_ptr<Exchange>& exchange) {

@@ -132,14 +132,14 @@ class FakeExchange final : public http::Exchange,
   void on_gone(std::function<void()> to) override {
     if (num_endings == 0) gone = std::move(to);
   }
-  void post(std::function<void()> work) override { work_.push_back(std::move(work)); }
+  void post(std::function<void()> work) override {
+    const std::lock_guard lock(mutex_);
+    work_.push_back(std::move(work));
+  }
+  void run_on_worker(std::function<void()> work) override { post(std::move(work)); }
   // What was posted, until nothing is left.
   void run() {
-    while (!work_.empty()) {
-      const auto work = std::move(work_.front());
-      work_.pop_front();
-      work();
-    }
+    while (const auto work = next()) work();
   }
 
   http::Response response;
@@ -147,8 +147,16 @@ class FakeExchange final : public http::Exchange,
   std::function<void()> gone;
 
  private:
+  std::function<void()> next() {
+    const std::lock_guard lock(mutex_);
+    if (work_.empty()) return nullptr;
+    auto work = std::move(work_.front());
+    work_.pop_front();
+    return work;
+  }
   http::Request request_;
-  std::deque<std::function<void()>> work_;
+  std::mutex mutex_;
+  std::deque<std::function<void()>> work_;  // guarded by it
 };
 
 class ServiceTest : public ::testing::Test {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/duration.h"
 #include "base/strings.h"
 #include "text/utf8.h"
 
@@ -71,6 +72,15 @@ CLI::Validator one_of(std::vector<std::string> values) {
         return std::ranges::find(values, value) != values.end();
       },
       list);
+}
+
+CLI::Validator duration() {
+  return accept_if(
+      [](const std::string& value) {
+        const auto parsed = parse_duration(value);
+        return parsed && parsed->count() > 0;
+      },
+      "a length of time like 90s, 10m or 1h30m");
 }
 
 CLI::Validator utf8_text() {

@@ -15,6 +15,7 @@ CLI::Validator whole_unsigned();  // any 64-bit number, 0 or more
 // `range` says in words what `low` and `high` allow, e.g. "above 0 and at most 1".
 CLI::Validator number(const std::string& range, bool (*allowed)(double));
 CLI::Validator one_of(std::vector<std::string> values);
+CLI::Validator duration();  // more than nothing, as parse_duration takes it
 CLI::Validator utf8_text();
 CLI::Validator not_empty();
 

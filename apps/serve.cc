@@ -9,6 +9,7 @@
 #include "apps/option_checks.h"
 #include "apps/options.h"
 #include "apps/server_run.h"
+#include "base/duration.h"
 
 namespace gemma4::apps {
 namespace {
@@ -124,6 +125,16 @@ Command add_serve(CLI::App& app) {
                    "Most that --cache-dir may hold, in MB; the oldest files are removed")
       ->capture_default_str()
       ->check(whole_number(1, 100'000'000));
+  command
+      ->add_option_function<std::string>(
+          "--idle-unload",
+          [&arguments = *arguments](const std::string& text) {
+            arguments.idle_unload = parse_duration(text);
+          },
+          "Give back the memory of a model that nobody has used for so long (90s, 10m, 1h30m); the "
+          "next request loads it again. Ollama's keep_alive may say otherwise then (default: "
+          "models stay)")
+      ->check(duration());
   add_media_arguments(*command, arguments->media);
   add_projector_argument(*command, arguments->projector);
   add_engine_arguments(*command, arguments->engine);

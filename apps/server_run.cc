@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -73,8 +75,6 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
       parts.loaded, load_model(path, std::move(device),
                                {arguments.engine.quantize, projector_choice(arguments.projector)}));
   const model::Model& model = *parts.loaded.model;
-  for (const std::string& note : {parts.loaded.template_note, model.projector().note})
-    if (!note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
   G4_ASSIGN_OR_RETURN(engine::EngineOptions options, engine_options(arguments.engine, model));
   options.max_sequences = arguments.max_sequences;
   options.prefix_windows = 2 * options.max_sequences;
@@ -101,8 +101,28 @@ Result<std::unique_ptr<serve::ServedModel>> load(const ServerArguments& argument
   return serve::ServedModel::create(std::move(parts));
 }
 
-Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(const ServerArguments& arguments,
-                                                                  const serve::Routes& routes) {
+void print_notes(const answer::LoadedModel& loaded) {
+  for (const std::string& note : {loaded.template_note, loaded.model->projector().note})
+    if (!note.empty()) std::fprintf(stderr, "gemma4: note: %s\n", note.c_str());
+}
+
+// `arguments` must outlive what is loaded with it.
+std::optional<serve::ModelSlot::IdleUnload> unload_of(const ServerArguments& arguments,
+                                                      const std::string& path,
+                                                      const std::string& name) {
+  if (!arguments.idle_unload) return std::nullopt;
+  return serve::ModelSlot::IdleUnload{.after = *arguments.idle_unload,
+                                      .load = [&arguments, path, name] {
+                                        // That all models fit together was seen at the start. What
+                                        // the others have touched of their memory since is not free
+                                        // any more, and would be counted twice.
+                                        uint64_t claimed = 0;
+                                        return load(arguments, path, name, claimed);
+                                      }};
+}
+
+Result<std::vector<std::unique_ptr<serve::ModelSlot>>> load_all(const ServerArguments& arguments,
+                                                                const serve::Routes& routes) {
   std::vector<std::string> models = arguments.models;
   if (models.empty()) models.emplace_back();
   if (arguments.names.size() > models.size())
@@ -120,13 +140,15 @@ Result<std::vector<std::unique_ptr<serve::ServedModel>>> load_all(const ServerAr
     names.push_back(std::move(name));
   }
   G4_RETURN_IF_ERROR(routes.check(names));
-  std::vector<std::unique_ptr<serve::ServedModel>> loaded;
+  std::vector<std::unique_ptr<serve::ModelSlot>> loaded;
   uint64_t claimed = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
     auto model = load(arguments, paths[i], names[i], claimed);
     if (!model.ok())
       return paths.size() == 1 ? model.error() : model.error().with_context(names[i]);
-    loaded.push_back(std::move(model).value());
+    print_notes(model.value()->loaded());
+    loaded.push_back(std::make_unique<serve::ModelSlot>(std::move(model).value(),
+                                                        unload_of(arguments, paths[i], names[i])));
   }
   return loaded;
 }
@@ -200,6 +222,8 @@ Status run_server(const ServerArguments& arguments) {
               arguments.host.c_str(), server->port());
   std::fflush(stdout);
   serve_until_signal(*server, *service, arguments.drain_seconds);
+  // What is being loaded takes as long as it takes, and nobody waits for it any more.
+  if (!service->close()) std::_Exit(0);
   // Before the server: answers that were cut off hold on to their connections until the engine
   // has ended them.
   service.reset();

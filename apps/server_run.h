@@ -1,7 +1,9 @@
 // What `gemma4 serve` runs.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,7 @@ struct ServerArguments {
   int64_t uploads_megabytes = 256;
   std::vector<std::string> media_hosts;  // that media are read from
   int64_t drain_seconds = 30;
+  std::optional<std::chrono::milliseconds> idle_unload;  // not set: models stay
   int64_t max_sequences = 8;
   int64_t max_waiting = 256;
   MediaArguments media;

@@ -67,11 +67,11 @@ class Conversation {
             loaded.model, {.context_tokens = 2048, .prefix_windows = 2, .cpu = {.num_threads = 2}})
             .value());
     source_ = source.get();
-    std::vector<std::unique_ptr<serve::ServedModel>> models;
-    models.push_back(
+    std::vector<std::unique_ptr<serve::ModelSlot>> models;
+    models.push_back(std::make_unique<serve::ModelSlot>(
         serve::ServedModel::create(
             {.name = "m", .loaded = loaded, .source = std::move(source), .context_tokens = 2048})
-            .value());
+            .value()));
     service_ = std::make_unique<serve::Service>(serve::ServiceOptions(), std::move(models));
     handlers_ = service_->handlers();
   }

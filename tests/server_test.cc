@@ -31,21 +31,11 @@ class WholeServer : public ::testing::Test {
  protected:
   void SetUp() override {
     serve::silence_log();
-    auto engine =
-        engine::EngineThread::create(serve::demo_model().model, {.context_tokens = 512,
-                                                                 .max_sequences = 4,
-                                                                 .chunk_tokens = 64,
-                                                                 .prefix_windows = 8,
-                                                                 .step_target_seconds = 0.05,
-                                                                 .cpu = {.num_threads = 2}});
-    ASSERT_TRUE(engine.ok()) << engine.error().message;
-    std::vector<std::unique_ptr<serve::ServedModel>> models;
-    models.push_back(serve::ServedModel::create({.name = "demo",
-                                                 .loaded = serve::demo_model(),
-                                                 .source = std::make_unique<serve::EngineSource>(
-                                                     std::move(engine).value()),
-                                                 .context_tokens = 512})
-                         .value());
+    start(std::make_unique<serve::ModelSlot>(make_model().value()));
+  }
+  void start(std::unique_ptr<serve::ModelSlot> model) {
+    std::vector<std::unique_ptr<serve::ModelSlot>> models;
+    models.push_back(std::move(model));
     const http::ServerOptions options{.port = 0, .max_connections = 64, .num_workers = 4};
     service_ = std::make_unique<serve::Service>(
         serve::ServiceOptions{.version = "1", .http = options}, std::move(models));
@@ -57,6 +47,20 @@ class WholeServer : public ::testing::Test {
     service_.reset();
   }
 
+  static Result<std::unique_ptr<serve::ServedModel>> make_model() {
+    G4_ASSIGN_OR_RETURN(auto engine, engine::EngineThread::create(serve::demo_model().model,
+                                                                  {.context_tokens = 512,
+                                                                   .max_sequences = 4,
+                                                                   .chunk_tokens = 64,
+                                                                   .prefix_windows = 8,
+                                                                   .step_target_seconds = 0.05,
+                                                                   .cpu = {.num_threads = 2}}));
+    return serve::ServedModel::create(
+        {.name = "demo",
+         .loaded = serve::demo_model(),
+         .source = std::make_unique<serve::EngineSource>(std::move(engine)),
+         .context_tokens = 512});
+  }
   static std::string post(const std::string& path, const std::string& body) {
     return str_cat("POST ", path,
                    " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ", body.size(),
@@ -111,6 +115,53 @@ TEST_F(WholeServer, EveryoneGetsTheAnswerOfTheirQuestion) {
   for (std::thread& client : clients) client.join();
   done = true;
   watcher.join();
+}
+
+class IdleServer : public WholeServer {
+ protected:
+  void SetUp() override {
+    serve::silence_log();
+    start(std::make_unique<serve::ModelSlot>(
+        make_model().value(),
+        serve::ModelSlot::IdleUnload{.after = std::chrono::milliseconds(0), .load = make_model}));
+  }
+};
+
+// Some leave, perhaps while they wait for the model.
+TEST_F(IdleServer, EveryoneGetsTheirAnswerOfAModelThatComesAndGoes) {
+  const std::string alone = ask(1);
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 6; ++c) {
+    clients.emplace_back([&, c] {
+      for (int i = 0; i < 5; ++i) {
+        if ((c + i) % 3 != 0) {
+          EXPECT_EQ(ask(1), alone);
+          continue;
+        }
+        http::TestClient client(server_->port());
+        client.send(post("/v1/chat/completions", endless()));
+        if (i % 2 == 0) client.read_until("data: ");
+        std::this_thread::sleep_for(std::chrono::milliseconds(i));
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(serve::soon([&] {
+    return get("/metrics").find("gemma4_model_loaded{model=\"demo\"} 0\n") != std::string::npos;
+  }));
+}
+
+TEST_F(IdleServer, EndsAtAnyMomentOfALoad) {
+  for (const int delay : {0, 1, 2, 4, 8, 16}) {
+    http::TestClient client(server_->port());
+    client.send(post("/v1/chat/completions", endless()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    service_->begin_drain();
+    service_->end_answers();
+    EXPECT_TRUE(server_->drain(std::chrono::seconds(60)));
+    service_.reset();
+    SetUp();
+  }
 }
 
 TEST_F(WholeServer, ClientsThatLeaveGiveTheirPlaceAway) {

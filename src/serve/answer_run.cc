@@ -65,18 +65,24 @@ Result<std::string> begun_text(const chat::Message& message) {
 
 }  // namespace
 
-AnswerRun::AnswerRun(ServedModel& model, ChatRequest request, Metrics& metrics)
-    : model_(model), request_(std::move(request)), metrics_(metrics) {}
+AnswerRun::AnswerRun(ModelLease model, ChatRequest request, Metrics& metrics,
+                     Clock::time_point arrival)
+    : model_(std::move(model)),
+      request_(std::move(request)),
+      metrics_(metrics),
+      arrival_(arrival) {}
 
-Result<std::shared_ptr<AnswerRun>> AnswerRun::prepare(ServedModel& model, ChatRequest request,
-                                                      Metrics& metrics) {
-  const std::shared_ptr<AnswerRun> run(new AnswerRun(model, std::move(request), metrics));
+Result<std::shared_ptr<AnswerRun>> AnswerRun::prepare(ModelLease model, ChatRequest request,
+                                                      Metrics& metrics, Clock::time_point arrival) {
+  const std::shared_ptr<AnswerRun> run(
+      new AnswerRun(std::move(model), std::move(request), metrics, arrival));
+  ServedModel& served = *run->model_;
   G4_ASSIGN_OR_RETURN(run->form_,
-                      model.forms().compile(std::move(run->request_.form), run->request_.names));
+                      served.forms().compile(std::move(run->request_.form), run->request_.names));
   G4_RETURN_IF_ERROR(run->request_.prompts.empty() ? run->prepare_chat() : run->prepare_raw());
   if (!run->request_.sampling.seed) run->request_.sampling.seed = random_seed();
   G4_RETURN_IF_ERROR(engine::validate(run->engine_request(run->prompts_.front(), 0).sampling,
-                                      model.loaded().model->config().text.vocab_size));
+                                      served.loaded().model->config().text.vocab_size));
   return run;
 }
 
@@ -88,13 +94,13 @@ Status AnswerRun::prepare_chat() {
 }
 
 Status AnswerRun::prepare_conversation(std::vector<chat::Message>& messages) {
-  const answer::LoadedModel& loaded = model_.loaded();
+  const answer::LoadedModel& loaded = model_->loaded();
   std::string begun;
   if (request_.continue_last) {
     G4_ASSIGN_OR_RETURN(begun, begun_text(messages.back()));
     messages.pop_back();
   }
-  G4_ASSIGN_OR_RETURN(const auto media, model_.read_media(messages));
+  G4_ASSIGN_OR_RETURN(const auto media, model_->read_media(messages));
   chat::RenderOptions options = answer::render_options(loaded, request_.thinking);
   options.preserve_thinking = request_.preserve_thinking;
   G4_ASSIGN_OR_RETURN(std::vector<chat::PromptPart> parts,
@@ -107,14 +113,14 @@ Status AnswerRun::prepare_conversation(std::vector<chat::Message>& messages) {
     if (chat::ends_in_thought(parts)) parts.push_back({"<channel|>", true});
     parts.push_back({std::move(begun), false});
   }
-  G4_ASSIGN_OR_RETURN(prepared.prompt, model_.encode(std::move(parts), media));
+  G4_ASSIGN_OR_RETURN(prepared.prompt, model_->encode(std::move(parts), media));
   prompts_.push_back(std::move(prepared));
   messages.clear();
   return {};
 }
 
 Status AnswerRun::prepare_raw() {
-  const answer::LoadedModel& loaded = model_.loaded();
+  const answer::LoadedModel& loaded = model_->loaded();
   for (RawPrompt& prompt : request_.prompts) {
     Prepared prepared;
     if (auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
@@ -136,9 +142,9 @@ Status AnswerRun::prepare_raw() {
 std::optional<Error> AnswerRun::too_long() const {
   for (const Prepared& prepared : prompts_) {
     const auto length = static_cast<int64_t>(prepared.prompt.ids.size());
-    if (length >= model_.context_tokens())
+    if (length >= model_->context_tokens())
       return Error{ErrorCode::kInvalidArgument,
-                   str_cat("this model's maximum context length is ", model_.context_tokens(),
+                   str_cat("this model's maximum context length is ", model_->context_tokens(),
                            " tokens, prompt and answer together; the prompt has ", length,
                            " tokens: shorten it")};
   }
@@ -153,7 +159,7 @@ int64_t AnswerRun::prompt_tokens() const {
 }
 
 engine::Request AnswerRun::engine_request(const Prepared& prepared, int choice) const {
-  const answer::LoadedModel& loaded = model_.loaded();
+  const answer::LoadedModel& loaded = model_->loaded();
   const SamplingChoice& asked = request_.sampling;
   engine::SamplingParams sampling;
   sampling.temperature = asked.temperature.value_or(loaded.generation.temperature);
@@ -172,7 +178,7 @@ engine::Request AnswerRun::engine_request(const Prepared& prepared, int choice) 
   if (request_.num_logprobs) sampling.num_logprobs = *request_.num_logprobs;
   return {.prompt = prepared.prompt.ids,
           .media = prepared.prompt.media,
-          .max_tokens = request_.max_tokens.value_or(model_.context_tokens()),
+          .max_tokens = request_.max_tokens.value_or(model_->context_tokens()),
           .sampling = std::move(sampling),
           .stop_token_ids = loaded.stop_token_ids,
           .constraint =
@@ -190,7 +196,7 @@ std::unique_ptr<AnswerRun::Choice> AnswerRun::make_choice(const Prepared& prepar
       .tool_calls = form_.reads_calls() ? chat::ToolCalls::kRead : chat::ToolCalls::kIgnore,
       .tools = form_.tools()};
   choice->reader = std::make_unique<answer::AnswerReader>(
-      model_.loaded(), model_.markers(),
+      model_->loaded(), model_->markers(),
       request_.prompts.empty() ? answer::Reading::kChat : answer::Reading::kRaw, std::move(reading),
       request_.stop, choice->sink);
   return choice;
@@ -204,7 +210,7 @@ Status AnswerRun::start(const Post& post, Listener listener) {
   started_ = Clock::now();
   const auto self = shared_from_this();
   for (int index = 0; index < num_choices(); ++index) {
-    const auto id = model_.source().submit(
+    const auto id = model_->source().submit(
         engine_request(prompt_of(index), index % request_.n),
         [self, post, index](const engine::Event& event) {
           post([self, index, event] { self->receive(static_cast<size_t>(index), event); });
@@ -221,7 +227,7 @@ Status AnswerRun::start(const Post& post, Listener listener) {
 
 void AnswerRun::submitted(size_t index, engine::SequenceId id) {
   choices_[index]->id = id;
-  if (is_over_ && !choices_[index]->ended) model_.source().cancel(id);
+  if (is_over_ && !choices_[index]->ended) model_->source().cancel(id);
 }
 
 void AnswerRun::open() {
@@ -241,7 +247,7 @@ void AnswerRun::receive(size_t index, const engine::Event& event) {
 
 void AnswerRun::cancel() {
   if (is_over_) return;
-  metrics_.cancelled(model_.name());
+  metrics_.cancelled(model_->name());
   give_up();
 }
 
@@ -253,7 +259,7 @@ void AnswerRun::give_up() {
 
 void AnswerRun::cancel_sequences() {
   for (const auto& choice : choices_)
-    if (!choice->ended && choice->id) model_.source().cancel(*choice->id);
+    if (!choice->ended && choice->id) model_->source().cancel(*choice->id);
 }
 
 void AnswerRun::take(size_t index, const engine::Event& event) {
@@ -269,7 +275,7 @@ void AnswerRun::take(size_t index, const engine::Event& event) {
   }
   if (is_over_) return;
   if (!choice.reader->stop_string().empty()) {
-    if (!event.finish) model_.source().cancel(event.sequence);
+    if (!event.finish) model_->source().cancel(event.sequence);
     return finish_choice(choice, engine::FinishReason::kStop);
   }
   if (!event.finish) return;
@@ -288,14 +294,14 @@ void AnswerRun::take(size_t index, const engine::Event& event) {
 void AnswerRun::take_token(Choice& choice, const engine::SampledToken& token) {
   const Clock::time_point now = Clock::now();
   if (choice.num_tokens++ == 0) {
-    metrics_.first_token(model_.name(), seconds_between(arrival_, now));
+    metrics_.first_token(model_->name(), seconds_between(arrival_, now));
     if (!first_token_) first_token_ = now;
   } else {
-    metrics_.next_token(model_.name(), seconds_between(choice.last_token, now));
+    metrics_.next_token(model_->name(), seconds_between(choice.last_token, now));
   }
   choice.last_token = now;
 
-  const chat::Markers& markers = model_.markers();
+  const chat::Markers& markers = model_->markers();
   const bool is_chat = request_.prompts.empty();
   const bool is_marker = token.id == markers.channel_open || token.id == markers.channel_close ||
                          token.id == markers.tool_call_open || token.id == markers.tool_call_close;
@@ -304,7 +310,7 @@ void AnswerRun::take_token(Choice& choice, const engine::SampledToken& token) {
   if (choice.in_thought && !markers.is_stop(token.id)) ++usage_.reasoning_tokens;
   if (request_.num_logprobs && !choice.in_thought && !choice.in_call && !(is_chat && is_marker) &&
       !markers.is_stop(token.id))
-    choice.logprobs.push_back(logprobs_of(*model_.loaded().tokenizer, token));
+    choice.logprobs.push_back(logprobs_of(*model_->loaded().tokenizer, token));
   if (token.id == markers.channel_close) choice.in_thought = false;
   if (token.id == markers.tool_call_close) choice.in_call = false;
   choice.reader->push(token.id);
@@ -364,7 +370,7 @@ void AnswerRun::end() {
   usage_.load_seconds = seconds_between(arrival_, *started_);
   usage_.prompt_seconds = seconds_between(*started_, first);
   usage_.generate_seconds = seconds_between(first, now);
-  metrics_.answered(model_.name(), usage_);
+  metrics_.answered(model_->name(), usage_);
   const Listener listener = std::exchange(listener_, {});
   listener.end(usage_);
 }

@@ -1,8 +1,8 @@
 // One request from its messages to its ending: prompt, constraint, sequences, and their tokens as
 // typed events.
 //
-//   G4_ASSIGN_OR_RETURN(auto run, AnswerRun::prepare(model, request, metrics));  // on a worker
-//   run->start(post, {.begin = …, .event = …, .end = …, .fail = …});
+//   G4_ASSIGN_OR_RETURN(auto run, AnswerRun::prepare(lease, request, metrics, now));  // on a
+//   worker run->start(post, {.begin = …, .event = …, .end = …, .fail = …});
 #pragma once
 
 #include <chrono>
@@ -19,6 +19,7 @@
 #include "serve/answer_event.h"
 #include "serve/chat_request.h"
 #include "serve/metrics.h"
+#include "serve/model_slot.h"
 #include "serve/served_model.h"
 
 namespace gemma4::serve {
@@ -37,16 +38,17 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   };
 
   // Reads media, renders and encodes the prompt, compiles what constrains the answer. Takes its
-  // time; any thread. Errors name the field. `model` and `metrics` must outlive the run.
-  static Result<std::shared_ptr<AnswerRun>> prepare(ServedModel& model, ChatRequest request,
-                                                    Metrics& metrics);
+  // time; any thread. Errors name the field. `metrics` must outlive the run; `arrival` is when the
+  // request came.
+  static Result<std::shared_ptr<AnswerRun>> prepare(ModelLease model, ChatRequest request,
+                                                    Metrics& metrics, Clock::time_point arrival);
 
   // What is wrong if a prompt leaves no room in the context; has its numbers.
   std::optional<Error> too_long() const;
   int64_t prompt_tokens() const;
   int num_choices() const { return static_cast<int>(prompts_.size()) * request_.n; }
   const ChatRequest& request() const { return request_; }
-  const ServedModel& model() const { return model_; }
+  const ServedModel& model() const { return *model_; }
 
   // Submits all sequences, which may wait for the engine's step; any thread. The listener is called
   // through `post`, but not at all after an error.
@@ -61,7 +63,7 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
     std::string echo;
   };
   struct Choice;
-  AnswerRun(ServedModel& model, ChatRequest request, Metrics& metrics);
+  AnswerRun(ModelLease model, ChatRequest request, Metrics& metrics, Clock::time_point arrival);
   Status prepare_chat();
   Status prepare_conversation(std::vector<chat::Message>& messages);
   Status prepare_raw();
@@ -82,10 +84,10 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   void cancel_sequences();
   void end();
 
-  ServedModel& model_;
+  const ModelLease model_;  // the first: the rest may refer to the model
   ChatRequest request_;
   Metrics& metrics_;
-  const Clock::time_point arrival_ = Clock::now();
+  const Clock::time_point arrival_;
   std::optional<Clock::time_point> started_, first_token_;
   std::vector<Prepared> prompts_;
   answer::AnswerForm form_;

@@ -10,6 +10,7 @@
 
 #include "answer/answer_form.h"
 #include "chat/messages.h"
+#include "serve/keep_alive.h"
 
 namespace gemma4::serve {
 
@@ -26,7 +27,10 @@ struct SamplingChoice {
 using RawPrompt = std::variant<std::string, std::vector<int32_t>>;
 
 struct ChatRequest {
-  std::string model;  // empty: the first
+  std::string model;                    // empty: the first
+  std::optional<KeepAlive> keep_alive;  // of the model, after the answer
+  // There is no prompt: the model is to be loaded, or with a keep_alive of nothing given back.
+  bool only_loads = false;
 
   // A conversation; or several that are answered each for itself; or raw prompts (without the chat
   // format). Of the last two there is one at least then.

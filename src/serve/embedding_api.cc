@@ -106,7 +106,7 @@ Value write_openai(const EmbeddingRequest& request, const EmbeddingAnswer& answe
 
 // Of the options only the length of the context says something about an embedding.
 void read_options(Fields& fields, EmbeddingRequest& request) {
-  fields.ignore({"keep_alive"});
+  request.keep_alive = read_keep_alive(fields);
   const Value* options = fields.object("options");
   if (options == nullptr) return;
   if (const Value* length = options->find("num_ctx")) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "json/json.h"
 #include "serve/chat_request.h"
+#include "serve/keep_alive.h"
 
 namespace gemma4::serve {
 
@@ -21,6 +22,7 @@ struct EmbeddingRequest {
   bool truncate = false;              // inputs longer than the context are cut, not refused
   bool normalize = true;              // to length 1
   bool base64 = false;
+  std::optional<KeepAlive> keep_alive;  // of the model, afterwards
 };
 
 struct EmbeddingAnswer {

@@ -64,6 +64,12 @@ struct Metrics::Families {
       gauge("gemma4_prefix_cache_queried_tokens", "Prompt tokens so far.");
   Family<Gauge>& prefix_hits =
       gauge("gemma4_prefix_cache_hit_tokens", "Of them, found in the prefix cache.");
+  Family<Gauge>& loaded = gauge("gemma4_model_loaded", "Whether the model is loaded: 1, or 0.");
+  Family<Gauge>& loads =
+      gauge("gemma4_model_loads", "Loads of the model so far, the one at the start left out.");
+  Family<Gauge>& failed_loads = gauge("gemma4_model_failed_loads", "Loads that failed so far.");
+  Family<Gauge>& unloads =
+      gauge("gemma4_model_unloads", "How often the model was given back so far.");
 };
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {}
@@ -94,7 +100,7 @@ void Metrics::cancelled(std::string_view model) {
   families_->cancelled.Add(of_model(model)).Increment();
 }
 
-void Metrics::observe(std::string_view model, const TokenSource::Stats& stats) {
+void Metrics::observe(std::string_view model, const ModelSlot::Stats& stats) {
   const auto set = [&](Family<Gauge>& family, double value) {
     family.Add(of_model(model)).Set(value);
   };
@@ -109,6 +115,10 @@ void Metrics::observe(std::string_view model, const TokenSource::Stats& stats) {
   set(families_->computed, static_cast<double>(stats.computed_tokens));
   set(families_->prefix_queries, static_cast<double>(stats.prompt_tokens));
   set(families_->prefix_hits, static_cast<double>(stats.cached_prompt_tokens));
+  set(families_->loaded, stats.is_loaded ? 1 : 0);
+  set(families_->loads, static_cast<double>(stats.loads));
+  set(families_->failed_loads, static_cast<double>(stats.failed_loads));
+  set(families_->unloads, static_cast<double>(stats.unloads));
 }
 
 std::string Metrics::text() const {

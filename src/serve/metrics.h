@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "serve/answer_event.h"
-#include "serve/token_source.h"
+#include "serve/model_slot.h"
 
 namespace gemma4::serve {
 
@@ -22,8 +22,8 @@ class Metrics {
   void answered(std::string_view model, const Usage& usage);
   void cancelled(std::string_view model);
 
-  // The engine's numbers as they are now.
-  void observe(std::string_view model, const TokenSource::Stats& stats);
+  // The numbers of the model and its engine as they are now.
+  void observe(std::string_view model, const ModelSlot::Stats& stats);
   std::string text() const;
 
  private:

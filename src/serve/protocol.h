@@ -39,6 +39,9 @@ struct Endpoint {
   std::function<json::Value(const AnswerHead&, const ChatRequest&, std::vector<WholeAnswer>,
                             const Usage&)>
       whole;
+  // What is said to a request that only loads: whether the model is loaded now, or given back.
+  // Null: the protocol has no such requests.
+  std::function<json::Value(const AnswerHead&, bool is_loaded)> loaded = {};
   const char* stream_type = "text/event-stream; charset=utf-8";
   // Where another server has the same endpoint, below its own address: "/chat/completions". Null:
   // requests are not passed on.

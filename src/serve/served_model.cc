@@ -29,6 +29,15 @@ ServedModel::ServedModel(ModelParts parts, chat::Markers markers)
                    std::chrono::system_clock::now().time_since_epoch())
                    .count()) {}
 
+ModelFacts ServedModel::facts() const {
+  return {.name = name(),
+          .path = loaded().path,
+          .config = loaded().model->config(),
+          .media_limits = parts_.media_limits,
+          .context_tokens = context_tokens(),
+          .created = created_};
+}
+
 Status ServedModel::read_message(chat::Message& message, const std::string& path,
                                  std::vector<answer::PreparedMedia>& media) {
   auto* parts = std::get_if<std::vector<ContentPart>>(&message.content);

@@ -29,6 +29,16 @@ struct ModelParts {
   answer::MediaLimits media_limits;
 };
 
+// What is said about a model, also while it is not loaded.
+struct ModelFacts {
+  std::string name;
+  std::string path;  // of its folder or file
+  model::Config config;
+  answer::MediaLimits media_limits;
+  int64_t context_tokens = 0;
+  int64_t created = 0;  // seconds since 1970
+};
+
 class ServedModel {
  public:
   // kInvalidData: the vocabulary lacks the markers of the chat format.
@@ -39,9 +49,8 @@ class ServedModel {
   const chat::Markers& markers() const { return markers_; }
   TokenSource& source() const { return *parts_.source; }
   answer::FormCompiler& forms() { return forms_; }
-  const answer::MediaLimits& media_limits() const { return parts_.media_limits; }
   int64_t context_tokens() const { return parts_.context_tokens; }
-  int64_t created() const { return created_; }  // seconds since 1970
+  ModelFacts facts() const;
 
   // Reads all media of `messages`, in order; the sound of a film joins its message as a
   // part of its own. Errors name the message. One request at a time.

@@ -14,7 +14,7 @@
 
 namespace gemma4::serve {
 
-Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel>> models,
+Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ModelSlot>> models,
                  std::unique_ptr<ApiKeys> keys)
     : options_(std::move(options)),
       models_(std::move(models)),
@@ -27,7 +27,8 @@ Service::Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel
   add_routes();
 }
 
-Service::~Service() = default;
+// Who waits for a model is told so while there are metrics to count it.
+Service::~Service() { close(); }
 
 void Service::add(const char* method, const char* pattern,
                   std::function<void(std::shared_ptr<Call>)> to) {
@@ -72,7 +73,7 @@ void Service::add_routes() {
   add_endpoint("/v1/chat/completions", openai::chat_endpoint());
   add_endpoint("/v1/completions", openai::completions_endpoint());
   add_endpoint("/v1/audio/transcriptions",
-               openai::transcriptions_endpoint(models_.front()->media_limits().sound));
+               openai::transcriptions_endpoint(models_.front()->facts().media_limits.sound));
   add_responses();
   add_uploads();
   add_embeddings();
@@ -86,6 +87,7 @@ void Service::add_routes() {
   add_endpoint("/api/chat", ollama::chat_endpoint());
   add_endpoint("/api/generate", ollama::generate_endpoint());
   add("GET", "/api/tags", [this](const std::shared_ptr<Call>& call) { list_tags(call); });
+  add("GET", "/api/ps", [this](const std::shared_ptr<Call>& call) { list_loaded(call); });
   add("POST", "/api/show", [this](const std::shared_ptr<Call>& call) { show_tag(call); });
   add("GET", "/api/version", [this](const std::shared_ptr<Call>& call) {
     call->reply(json::Value::Object{{"version", options_.version}});
@@ -193,7 +195,7 @@ void Service::handle(const Exchange& exchange) {
   found.target->answer(call);
 }
 
-Result<ServedModel*> Service::find_model(const std::string& name) const {
+Result<ModelSlot*> Service::find_model(const std::string& name) const {
   if (name.empty()) return models_.front().get();
   if (options_.routes.has(name)) {  // a question about a model, not one to it
     const std::string first = options_.routes.first_model(name);
@@ -211,8 +213,27 @@ Result<ServedModel*> Service::find_model(const std::string& name) const {
                str_cat("the model ", quote(name), " does not exist; this server has ", known)};
 }
 
+void Service::with_model(const std::shared_ptr<Call>& call, const std::string& name,
+                         std::optional<KeepAlive> keep, WithModel then) {
+  const auto found = find_model(name);
+  if (!found.ok()) return call->fail(ApiError{404, found.error().message, "model_not_found"});
+  ModelSlot& slot = *found.value();
+  if (ModelLease model = slot.lease(keep)) return then(std::move(model));
+  if (const auto full = check_queue(slot.stats())) return call->fail(*full);
+  const auto is_gone = std::make_shared<std::atomic<bool>>(false);
+  call->exchange->on_gone([is_gone] { *is_gone = true; });
+  slot.load(keep, [call, then = std::move(then), is_gone](Result<ModelLease> loaded) mutable {
+    call->exchange->run_on_worker(
+        [call, then = std::move(then), is_gone, loaded = std::move(loaded)]() mutable {
+          if (*is_gone) return call->gone();
+          if (!loaded.ok()) return call->fail(loaded.error());
+          then(std::move(loaded).value());
+        });
+  });
+}
+
 http::Response Service::metrics_text() {
-  for (const auto& model : models_) metrics_.observe(model->name(), model->source().stats());
+  for (const auto& model : models_) metrics_.observe(model->name(), model->stats());
   return {.body = metrics_.text(), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 

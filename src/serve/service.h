@@ -3,7 +3,7 @@
 //   Service service({.version = "1.0"}, std::move(models));
 //   G4_ASSIGN_OR_RETURN(auto server, http::Server::start(options, service.handlers()));
 //   …
-//   server->drain(limit);  // before the service goes
+//   server->drain(limit);  // before the service goes, or close()
 #pragma once
 
 #include <atomic>
@@ -22,10 +22,10 @@
 #include "serve/api_keys.h"
 #include "serve/embedding_api.h"
 #include "serve/metrics.h"
+#include "serve/model_slot.h"
 #include "serve/protocol.h"
 #include "serve/response_store.h"
 #include "serve/routes.h"
-#include "serve/served_model.h"
 #include "serve/upload_store.h"
 
 namespace gemma4::serve {
@@ -47,7 +47,7 @@ struct ServiceOptions {
 class Service {
  public:
   // At least one model; the first answers requests that name none. `keys` null: anyone may ask.
-  Service(ServiceOptions options, std::vector<std::unique_ptr<ServedModel>> models,
+  Service(ServiceOptions options, std::vector<std::unique_ptr<ModelSlot>> models,
           std::unique_ptr<ApiKeys> keys = nullptr);
   ~Service();
 
@@ -57,8 +57,14 @@ class Service {
   void begin_drain() { draining_ = true; }
   // Answers that are under way end with an error; those that wait, too.
   void end_answers() {
-    for (const auto& model : models_) model->source().cancel_all();
+    for (const auto& model : models_) model->end();
     relay_.stop();
+  }
+  // After the server was drained: gives the models back. False: one is just being loaded.
+  bool close() {
+    bool is_closed = true;
+    for (const auto& model : models_) is_closed &= model->close();
+    return is_closed;
   }
 
  private:
@@ -81,22 +87,32 @@ class Service {
   void handle(const Exchange& exchange);
   http::Response decorate(http::Response response, const http::Request& request) const;
 
-  Result<ServedModel*> find_model(const std::string& name) const;
+  Result<ModelSlot*> find_model(const std::string& name) const;
+  // Calls `then` with the model that `name` means: at once where it is loaded, else on a worker
+  // when it is. Answers the call itself where it cannot be had.
+  using WithModel = std::function<void(ModelLease)>;
+  void with_model(const std::shared_ptr<Call>& call, const std::string& name,
+                  std::optional<KeepAlive> keep, WithModel then);
   static Result<json::Value> read_body(Call& call);
   struct Incoming {
     ChatRequest request;
     json::Value body;  // that it was read from; null where it was no JSON
   };
   static Result<Incoming> read_request(const Endpoint& endpoint, Call& call);
-  // What `request`, which names a model, becomes.
-  Result<std::shared_ptr<AnswerRun>> prepare(Call& call, ChatRequest request);
-  Result<std::shared_ptr<AnswerRun>> prepare(const Endpoint& endpoint, Call& call);
+  Result<std::shared_ptr<AnswerRun>> prepare(Call& call, ModelLease model, ChatRequest request);
   // Passes the request on to the rule's endpoint, and its answer back.
   void relay(const std::shared_ptr<Call>& call, const Endpoint& endpoint, const RouteRule& rule,
              json::Value body);
   void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call);
-  void count_usage(Call& call, const ServedModel& model, const Usage& usage);
-  std::optional<ApiError> check_queue(const ServedModel& model) const;
+  void answer(const Endpoint& endpoint, const std::shared_ptr<Call>& call, ModelLease model,
+              ChatRequest request);
+  void load_only(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+                 const ChatRequest& request);
+  // Replies {`field`: the tokens of the prompt}.
+  void count_prompt(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
+                    json::Value::Object reply, const char* field);
+  void count_usage(Call& call, const std::string& model, const Usage& usage);
+  std::optional<ApiError> check_queue(const TokenSource::Stats& stats) const;
   void stream(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
               const std::shared_ptr<AnswerRun>& run);
   void collect(const Endpoint& endpoint, const std::shared_ptr<Call>& call,
@@ -111,10 +127,13 @@ class Service {
   void detokenize(const std::shared_ptr<Call>& call);
   void count_tokens(const std::shared_ptr<Call>& call);
   void list_tags(const std::shared_ptr<Call>& call);
+  void list_loaded(const std::shared_ptr<Call>& call);
   void show_tag(const std::shared_ptr<Call>& call);
 
   void add_embeddings();
   void embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api);
+  void embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api, ModelLease model,
+             EmbeddingRequest request);
   void add_uploads();
   void take_upload(const std::shared_ptr<Call>& call);
   void list_uploads(const std::shared_ptr<Call>& call);
@@ -130,7 +149,7 @@ class Service {
   void cancel_response(const std::shared_ptr<Call>& call);
 
   ServiceOptions options_;
-  std::vector<std::unique_ptr<ServedModel>> models_;
+  std::vector<std::unique_ptr<ModelSlot>> models_;
   std::unique_ptr<ApiKeys> keys_;
   Metrics metrics_;
   ResponseStore responses_;

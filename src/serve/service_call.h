@@ -37,6 +37,7 @@ class Service::Call {
   const std::string parameter;  // of the path
   const Protocol protocol;
   const std::string id = random_id();
+  const AnswerRun::Clock::time_point arrival = AnswerRun::Clock::now();
 
   void reply(http::Response response) {
     done(response.status);
@@ -76,7 +77,7 @@ class Service::Call {
     return service_.decorate(std::move(response), exchange->request());
   }
   void done(int status) {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    const double seconds = std::chrono::duration<double>(AnswerRun::Clock::now() - arrival).count();
     service_.metrics_.responded(route_, status, seconds);
     json::Value::Object line{{"event", "request"},
                              {"id", "req_" + id},
@@ -92,11 +93,9 @@ class Service::Call {
              line);
   }
 
-  using Clock = AnswerRun::Clock;
   Service& service_;
   const std::string route_;
   const bool routine_;  // health, metrics, files of the page: asked for again and again
-  const Clock::time_point start_ = Clock::now();
   json::Value::Object members_;
 };
 

@@ -52,14 +52,14 @@ void normalize(std::vector<float>& values) {
 class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
  public:
   using Done = std::function<void(Result<std::vector<std::vector<float>>>)>;
-  EmbeddingRun(TokenSource& source, size_t count, Done done)
-      : source_(source), embeddings_(count), done_(std::move(done)) {}
+  EmbeddingRun(ModelLease model, size_t count, Done done)
+      : model_(std::move(model)), embeddings_(count), done_(std::move(done)) {}
 
   // On a worker: may wait for the engine's step.
   void submit(std::vector<std::vector<int32_t>> prompts, const AnswerRun::Post& post) {
     const auto self = shared_from_this();
     for (size_t i = 0; i < prompts.size(); ++i) {
-      const auto id = source_.submit(
+      const auto id = model_->source().submit(
           {.prompt = std::move(prompts[i]), .max_tokens = 1, .wants_embedding = true},
           [self, post, i](const engine::Event& event) {
             post([self, i, event] { self->receive(i, event); });
@@ -76,7 +76,7 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
  private:
   void submitted(engine::SequenceId id) {
     ids_.push_back(id);
-    if (!done_) source_.cancel(id);
+    if (!done_) model_->source().cancel(id);
   }
   void receive(size_t index, engine::Event event) {
     if (!done_ || !event.finish) return;
@@ -92,10 +92,10 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
     done(std::move(result));
   }
   void cancel_all() {
-    for (const engine::SequenceId id : ids_) source_.cancel(id);  // ended ones are left alone
+    for (const engine::SequenceId id : ids_) model_->source().cancel(id);  // not those that ended
   }
 
-  TokenSource& source_;
+  const ModelLease model_;
   std::vector<std::vector<float>> embeddings_;
   Done done_;
   std::vector<engine::SequenceId> ids_;
@@ -115,30 +115,38 @@ void Service::embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api) 
   if (!body.ok()) return call->fail(body.error());
   auto request = api.parse(body.value());
   if (!request.ok()) return call->fail(request.error());
-  const auto found = find_model(request.value().model);
-  if (!found.ok()) return call->fail(ApiError{404, found.error().message, "model_not_found"});
-  ServedModel& model = *found.value();
-  if (model.source().stats().waiting_embeddings >= kMaxWaitingEmbeddings)
+  const std::string name = request.value().model;
+  const auto keep = request.value().keep_alive;
+  with_model(call, name, keep,
+             [this, call, api, request = std::move(request).value()](ModelLease model) mutable {
+               embed(call, api, std::move(model), std::move(request));
+             });
+}
+
+void Service::embed(const std::shared_ptr<Call>& call, const EmbeddingApi& api, ModelLease model,
+                    EmbeddingRequest request) {
+  if (model->source().stats().waiting_embeddings >= kMaxWaitingEmbeddings)
     return call->fail(ApiError{503, "the server is overloaded with embeddings; try again later",
                                "overloaded", 1});
-  auto prompts = prompts_of(model, request.value());
+  auto prompts = prompts_of(*model, request);
   if (!prompts.ok()) return call->fail(prompts.error());
   Usage usage;
   for (const auto& prompt : prompts.value())
     usage.prompt_tokens += static_cast<int64_t>(prompt.size());
-  const auto start = AnswerRun::Clock::now();
+  const std::string name = model->name();
   const auto run = std::make_shared<EmbeddingRun>(
-      model.source(), prompts.value().size(),
-      [this, call, write = api.write, asked = std::move(request).value(), &model, usage,
-       start](Result<std::vector<std::vector<float>>> made) {
+      std::move(model), prompts.value().size(),
+      [this, call, write = api.write, asked = std::move(request), name,
+       usage](Result<std::vector<std::vector<float>>> made) {
         if (!made.ok()) return call->fail(made.error());
-        EmbeddingAnswer answer{.model = model.name(),
+        EmbeddingAnswer answer{.model = name,
                                .embeddings = std::move(made).value(),
                                .prompt_tokens = usage.prompt_tokens};
         if (asked.normalize)
           for (std::vector<float>& embedding : answer.embeddings) normalize(embedding);
-        answer.seconds = std::chrono::duration<double>(AnswerRun::Clock::now() - start).count();
-        count_usage(*call, model, usage);
+        answer.seconds =
+            std::chrono::duration<double>(AnswerRun::Clock::now() - call->arrival).count();
+        count_usage(*call, name, usage);
         call->reply(write(asked, answer));
       });
   call->exchange->on_gone([call, run] {

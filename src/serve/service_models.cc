@@ -1,4 +1,5 @@
 // What the service says about its models, and their vocabularies.
+#include <chrono>
 #include <ctime>
 #include <utility>
 
@@ -14,36 +15,48 @@ using json::Value;
 
 namespace {
 
-Value openai_model(const ServedModel& model, const std::string& name) {
+Value openai_model(const ModelFacts& model, const std::string& name) {
   return Value::Object{{"id", name},
                        {"object", "model"},
-                       {"created", model.created()},
+                       {"created", model.created},
                        {"owned_by", "gemma4"},
-                       {"max_model_len", model.context_tokens()}};
+                       {"max_model_len", model.context_tokens}};
 }
 
-Value anthropic_model(const ServedModel& model, const std::string& name) {
+Value anthropic_model(const ModelFacts& model, const std::string& name) {
   return Value::Object{{"type", "model"},
                        {"id", name},
                        {"display_name", name},
-                       {"created_at", time_text(model.created())}};
+                       {"created_at", time_text(model.created)}};
 }
 
-Value::Array capabilities_of(const ServedModel& model) {
+Value::Array capabilities_of(const ModelFacts& model) {
   Value::Array list{"completion", "tools", "thinking"};
-  const auto& config = model.loaded().model->config();
-  if (config.vision) list.push_back("vision");
-  if (config.audio) list.push_back("audio");
+  if (model.config.vision) list.push_back("vision");
+  if (model.config.audio) list.push_back("audio");
   return list;
 }
 
-Value details_of(const ServedModel& model) {
-  return Value::Object{{"parent_model", ""},
-                       {"format", model.loaded().path.ends_with(".gguf") ? "gguf" : "safetensors"},
-                       {"family", "gemma4"},
-                       {"families", Value::Array{"gemma4"}},
-                       {"parameter_size", ""},
-                       {"quantization_level", ""}};
+Value details_of(const ModelFacts& model) {
+  const char* const format = model.path.ends_with(".gguf") ? "gguf" : "safetensors";
+  return Value::Object{{"parent_model", ""},   {"format", format},
+                       {"family", "gemma4"},   {"families", Value::Array{"gemma4"}},
+                       {"parameter_size", ""}, {"quantization_level", ""}};
+}
+
+Value tokens_of(const ServedModel& model, const std::string& text, bool add_special,
+                bool parse_special) {
+  const answer::LoadedModel& loaded = model.loaded();
+  std::vector<int32_t> ids =
+      loaded.tokenizer->encode(text, parse_special ? text::Tokenizer::AddedTokens::kMatch
+                                                   : text::Tokenizer::AddedTokens::kIgnore);
+  const int32_t bos = loaded.model->config().text.bos_token_id;
+  if (add_special && (ids.empty() || ids.front() != bos)) ids.insert(ids.begin(), bos);
+  Value::Array tokens;
+  for (const int32_t id : ids) tokens.push_back(static_cast<int64_t>(id));
+  return Value::Object{{"count", static_cast<int64_t>(ids.size())},
+                       {"max_model_len", model.context_tokens()},
+                       {"tokens", std::move(tokens)}};
 }
 
 }  // namespace
@@ -51,13 +64,13 @@ Value details_of(const ServedModel& model) {
 http::Response Service::list_models(const http::Request& request) const {
   Value::Array list;
   const bool is_anthropic = protocol_of(request) == Protocol::kAnthropic;
-  const auto add = [&](const ServedModel& model, const std::string& name) {
+  const auto add = [&](const ModelFacts& model, const std::string& name) {
     list.push_back(is_anthropic ? anthropic_model(model, name) : openai_model(model, name));
   };
-  for (const auto& model : models_) add(*model, model->name());
+  for (const auto& model : models_) add(model->facts(), model->name());
   // What stands for models of this server is described as the first of them.
   for (const std::string& name : options_.routes.names())
-    if (const auto model = find_model(name); model.ok()) add(*model.value(), name);
+    if (const auto model = find_model(name); model.ok()) add(model.value()->facts(), name);
   const Value first = *list.front().find("id"), last = *list.back().find("id");
   Value body = Value::Object();
   if (!is_anthropic) body.set("object", "list");
@@ -75,8 +88,9 @@ void Service::show_model(const std::shared_ptr<Call>& call) {
   if (!model.ok()) return call->fail(ApiError{404, model.error().message, "model_not_found"});
   const std::string& name =
       options_.routes.has(call->parameter) ? call->parameter : model.value()->name();
-  call->reply(call->protocol == Protocol::kAnthropic ? anthropic_model(*model.value(), name)
-                                                     : openai_model(*model.value(), name));
+  const ModelFacts& facts = model.value()->facts();
+  call->reply(call->protocol == Protocol::kAnthropic ? anthropic_model(facts, name)
+                                                     : openai_model(facts, name));
 }
 
 // Both of llama.cpp's {content} and vLLM's {prompt}.
@@ -92,20 +106,11 @@ void Service::tokenize(const std::shared_ptr<Call>& call) {
   if (content.has_value() == prompt.has_value())
     fields.fail(content ? "prompt" : "content", "expected one of content and prompt, a string");
   if (const Status status = fields.finish(); !status.ok()) return call->fail(status.error());
-  const auto model = find_model(name);
-  if (!model.ok()) return call->fail(ApiError{404, model.error().message, "model_not_found"});
-  const answer::LoadedModel& loaded = model.value()->loaded();
-  const std::string& text = content ? *content : *prompt;
-  std::vector<int32_t> ids =
-      loaded.tokenizer->encode(text, parse_special ? text::Tokenizer::AddedTokens::kMatch
-                                                   : text::Tokenizer::AddedTokens::kIgnore);
-  const int32_t bos = loaded.model->config().text.bos_token_id;
-  if (add_special && (ids.empty() || ids.front() != bos)) ids.insert(ids.begin(), bos);
-  Value::Array tokens;
-  for (const int32_t id : ids) tokens.push_back(static_cast<int64_t>(id));
-  call->reply(Value::Object{{"count", static_cast<int64_t>(ids.size())},
-                            {"max_model_len", model.value()->context_tokens()},
-                            {"tokens", std::move(tokens)}});
+  with_model(call, name, {},
+             [call, text = content ? *content : *prompt, add_special,
+              parse_special](const ModelLease& model) {
+               call->reply(tokens_of(*model, text, add_special, parse_special));
+             });
 }
 
 void Service::detokenize(const std::shared_ptr<Call>& call) {
@@ -126,24 +131,22 @@ void Service::detokenize(const std::shared_ptr<Call>& call) {
       ids.push_back(static_cast<int32_t>(*id));
     }
   if (const Status status = fields.finish(); !status.ok()) return call->fail(status.error());
-  const auto model = find_model(name);
-  if (!model.ok()) return call->fail(ApiError{404, model.error().message, "model_not_found"});
-  const text::Tokenizer& tokenizer = *model.value()->loaded().tokenizer;
-  for (const int32_t id : ids)
-    if (id >= tokenizer.vocab_size())
-      return call->fail(Error{ErrorCode::kInvalidArgument,
-                              str_cat("tokens: the vocabulary has ", tokenizer.vocab_size(),
-                                      " ids, from 0; got ", id)});
-  const std::string text = tokenizer.decode(ids);
-  call->reply(Value::Object{{"content", text}, {"prompt", text}});
+  with_model(call, name, {}, [call, ids](const ModelLease& model) {
+    const text::Tokenizer& tokenizer = *model->loaded().tokenizer;
+    for (const int32_t id : ids)
+      if (id >= tokenizer.vocab_size())
+        return call->fail(Error{ErrorCode::kInvalidArgument,
+                                str_cat("tokens: the vocabulary has ", tokenizer.vocab_size(),
+                                        " ids, from 0; got ", id)});
+    const std::string text = tokenizer.decode(ids);
+    call->reply(Value::Object{{"content", text}, {"prompt", text}});
+  });
 }
 
 void Service::count_tokens(const std::shared_ptr<Call>& call) {
   Endpoint counting = anthropic::messages_endpoint();
   counting.parse = anthropic::parse_count_tokens;
-  auto run = prepare(counting, *call);
-  if (!run.ok()) return call->fail(run.error());
-  call->reply(Value::Object{{"input_tokens", run.value()->prompt_tokens()}});
+  count_prompt(counting, call, {}, "input_tokens");
 }
 
 void Service::list_tags(const std::shared_ptr<Call>& call) {
@@ -151,10 +154,30 @@ void Service::list_tags(const std::shared_ptr<Call>& call) {
   for (const auto& model : models_)
     list.push_back(Value::Object{{"name", model->name()},
                                  {"model", model->name()},
-                                 {"modified_at", time_text(model->created())},
+                                 {"modified_at", time_text(model->facts().created)},
                                  {"size", 0},
                                  {"digest", ""},
-                                 {"details", details_of(*model)}});
+                                 {"details", details_of(model->facts())}});
+  call->reply(Value::Object{{"models", std::move(list)}});
+}
+
+void Service::list_loaded(const std::shared_ptr<Call>& call) {
+  const auto now = std::chrono::system_clock::now();
+  Value::Array list;
+  for (const auto& model : models_) {
+    const auto remaining = model->remaining();
+    if (!remaining) continue;
+    const auto end =
+        std::chrono::duration_cast<std::chrono::seconds>((now + *remaining).time_since_epoch());
+    list.push_back(Value::Object{{"name", model->name()},
+                                 {"model", model->name()},
+                                 {"size", 0},
+                                 {"digest", ""},
+                                 {"details", details_of(model->facts())},
+                                 {"expires_at", time_text(end.count())},
+                                 {"size_vram", 0},
+                                 {"context_length", model->facts().context_tokens}});
+  }
   call->reply(Value::Object{{"models", std::move(list)}});
 }
 
@@ -170,19 +193,20 @@ void Service::show_tag(const std::shared_ptr<Call>& call) {
   if (const Status status = fields.finish(); !status.ok()) return call->fail(status.error());
   const auto model = find_model(*name);
   if (!model.ok()) return call->fail(ApiError{404, model.error().message});
-  const auto& text = model.value()->loaded().model->config().text;
+  const ModelFacts& facts = model.value()->facts();
+  const auto& text = facts.config.text;
   call->reply(Value::Object{
       {"modelfile", ""},
       {"parameters", ""},
       {"template", ""},
-      {"details", details_of(*model.value())},
+      {"details", details_of(facts)},
       {"model_info",
        Value::Object{{"general.architecture", "gemma4"},
-                     {"gemma4.context_length", model.value()->context_tokens()},
+                     {"gemma4.context_length", facts.context_tokens},
                      {"gemma4.block_count", static_cast<int64_t>(text.num_hidden_layers)},
                      {"gemma4.embedding_length", static_cast<int64_t>(text.hidden_size)}}},
-      {"capabilities", capabilities_of(*model.value())},
-      {"modified_at", time_text(model.value()->created())}});
+      {"capabilities", capabilities_of(facts)},
+      {"modified_at", time_text(facts.created)}});
 }
 
 }  // namespace gemma4::serve

@@ -69,10 +69,8 @@ void Service::respond(const std::shared_ptr<Call>& call) {
 }
 
 void Service::count_response_tokens(const std::shared_ptr<Call>& call) {
-  const auto run = prepare(responses_endpoint(*call), *call);
-  if (!run.ok()) return call->fail(run.error());
-  call->reply(Value::Object{{"object", "response.input_tokens"},
-                            {"input_tokens", run.value()->prompt_tokens()}});
+  count_prompt(responses_endpoint(*call), call, {{"object", "response.input_tokens"}},
+               "input_tokens");
 }
 
 void Service::show_response(const std::shared_ptr<Call>& call) {

@@ -5,11 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -168,8 +170,8 @@ class ServiceTest : public ::testing::Test {
     script = source.get();
     ModelParts parts{
         .name = "demo", .loaded = demo_model(), .source = std::move(source), .context_tokens = 512};
-    std::vector<std::unique_ptr<ServedModel>> models;
-    models.push_back(ServedModel::create(std::move(parts)).value());
+    std::vector<std::unique_ptr<ModelSlot>> models;
+    models.push_back(std::make_unique<ModelSlot>(ServedModel::create(std::move(parts)).value()));
     service = std::make_unique<Service>(std::move(options), std::move(models), std::move(keys));
     handlers = service->handlers();
   }
@@ -204,6 +206,15 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<Service> service;
   http::Handlers handlers;
 };
+
+// Whether it comes true within ten seconds.
+inline bool soon(const std::function<bool()>& condition) {
+  for (int i = 0; i < 10'000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
 
 // The member at "a.0.b", which must be there.
 inline json::Value at(const json::Value& value, const std::string& path) {

@@ -125,6 +125,12 @@ Endpoint endpoint_of(Shape shape, Result<ChatRequest> (*parse)(const Value&)) {
             add_end(body, done_reason(answer.finish), usage);
             return body;
           },
+      .loaded =
+          [shape](const AnswerHead& head, bool is_loaded) {
+            Value body = line_of(head, text_of(shape, "", "", {}), true);
+            body.set("done_reason", is_loaded ? "load" : "unload");
+            return body;
+          },
       .stream_type = "application/x-ndjson"};
 }
 

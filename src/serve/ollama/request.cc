@@ -7,6 +7,7 @@
 #include "chat/effort.h"
 #include "chat/openai_messages.h"
 #include "serve/fields.h"
+#include "serve/keep_alive.h"
 
 namespace gemma4::serve::ollama {
 
@@ -81,7 +82,7 @@ void read_shared(Fields& fields, ChatRequest& request) {
   read_format(fields, request);
   if (fields.boolean("logprobs").value_or(false) || fields.integer("top_logprobs", 0).value_or(0))
     fields.fail("logprobs", "not in this protocol here; /v1/chat/completions has them");
-  fields.ignore({"keep_alive"});  // models stay
+  request.keep_alive = read_keep_alive(fields);
 }
 
 // Base64 without anything that says what it is: the decoders look for themselves.
@@ -160,11 +161,17 @@ Result<Message> read_message(const Value& from, const std::string& path) {
   return message;
 }
 
+// Who asks nothing means a model, or has forgotten something.
+void check_model_is_named(Fields& fields, const ChatRequest& request) {
+  if (request.model.empty()) fields.fail("model", "is missing, and so is anything to answer");
+}
+
 void read_messages(Fields& fields, ChatRequest& request) {
   const Value* messages = fields.list("messages");
   if (!fields.ok()) return;
-  if (messages == nullptr || messages->as_array().empty())
-    return fields.fail("messages", "expected a list with at least one message");
+  if (messages == nullptr) return fields.fail("messages", "expected a list of messages");
+  request.only_loads = messages->as_array().empty();
+  if (request.only_loads) return check_model_is_named(fields, request);
   CallIds ids;
   for (const Value& from : messages->as_array()) {
     auto message = read_message(from, str_cat("messages[", request.messages.size(), "]"));
@@ -201,23 +208,25 @@ Result<ChatRequest> parse_generate(const Value& body) {
   Fields fields(body);
   ChatRequest request;
   read_shared(fields, request);
-  const auto prompt = fields.text("prompt");
+  const std::string prompt = fields.text("prompt").value_or("");
   const std::string system = fields.text("system").value_or("");
   const bool raw = fields.boolean("raw").value_or(false);
   auto images = images_of(fields.list("images"), "images");
   if (!images.ok()) fields.fail(images.error());
-  if (!prompt || prompt->empty()) fields.fail("prompt", "is missing");
+  request.only_loads = prompt.empty();
+  if (request.only_loads) check_model_is_named(fields, request);
   fields.refuse({"suffix", "template", "context"});
   if (raw && (!system.empty() || request.thinking || (images.ok() && !images.value().empty())))
     fields.fail("raw", "not together with system, images or think");
   G4_RETURN_IF_ERROR(fields.finish());
+  if (request.only_loads) return request;
   if (raw) {
-    request.prompts.emplace_back(*prompt);
+    request.prompts.emplace_back(prompt);
     return request;
   }
   if (!system.empty()) request.messages.push_back({.role = "system", .content = system});
   request.messages.push_back(
-      {.role = "user", .content = content_of(std::move(images).value(), *prompt)});
+      {.role = "user", .content = content_of(std::move(images).value(), prompt)});
   return request;
 }
 

@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+export GEMMA4_TEST_SLOWNESS=20  # for what has to be done in some time
 export QEMU_CPU=max
 ctest --preset aarch64 --no-tests=error
 

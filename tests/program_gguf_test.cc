@@ -1,9 +1,13 @@
 // GGUF files as a user meets them: written by convert, synth and quantize, read by every command.
 
+#include <cinttypes>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "io/gguf_parts.h"
+#include "model/model.h"
 #include "tests/checkpoint_testing.h"
 #include "tests/program_testing.h"
 
@@ -44,6 +48,30 @@ TEST(GgufProgram, AnswersLikeTheCheckpoint) {
     expect_done(found);
     EXPECT_EQ(found.out, expected.out);
   }
+}
+
+// KiB of a mapped file that are in this process's memory
+int64_t resident_kib_of(const std::string& path) {
+  std::ifstream maps("/proc/self/smaps");
+  int64_t sum = 0;
+  bool is_ours = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find('/') != line.npos) is_ours = line.ends_with(path);
+    int64_t kib = 0;
+    if (is_ours && std::sscanf(line.c_str(), "Rss: %" SCNd64, &kib) == 1) sum += kib;
+  }
+  return sum;
+}
+
+TEST(GgufProgram, WeightsThatWerePackedAreNotInMemoryTwice) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "q8_0.gguf";
+  expect_done(run_program({"quantize", demo_gguf(), path, "--type", "q8_0"}));
+  const auto model = model::Model::load(path);
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const auto file_kib = static_cast<int64_t>(std::filesystem::file_size(path)) / 1024;
+  EXPECT_GT(resident_kib_of(path), 0);
+  EXPECT_LT(resident_kib_of(path), file_kib / 4);
 }
 
 TEST(GgufProgram, TokenizesLikeTheCheckpoint) {

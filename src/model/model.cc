@@ -291,7 +291,6 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
       done += static_cast<uint64_t>(tensor.size());
       matrix->data = converted.get();
     }
-    store_.forget(tensor);
     if (is_packed) {
       device_->pack(*matrix, next);
       matrix->packed = next;
@@ -299,6 +298,7 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
       matrix->packed_row_bytes = static_cast<int64_t>(bytes) / matrix->rows;
       next += align_up(bytes);
     }
+    store_.forget(tensor);
     if (converted == nullptr) continue;
     if (is_packed && !is_looked_up(matrix) && rows_together(*matrix) % Matrix::kPackedRows == 0) {
       matrix->data = nullptr;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/gguf_parts.h"
+#include "kernels/registry.h"
 #include "model/model.h"
 #include "tests/checkpoint_testing.h"
 #include "tests/program_testing.h"
@@ -66,8 +67,10 @@ int64_t resident_kib_of(const std::string& path) {
 TEST(GgufProgram, WeightsThatWerePackedAreNotInMemoryTwice) {
   const TemporaryFolder folder;
   const std::string path = folder / "q8_0.gguf";
-  expect_done(run_program({"quantize", demo_gguf(), path, "--type", "q8_0"}));
-  const auto model = model::Model::load(path);
+  ASSERT_EQ(run_program({"quantize", demo_gguf(), path, "--type", "q8_0"}).exit_code, 0);
+  const auto device = kernels::open_cpu_device({.num_threads = 1});
+  ASSERT_TRUE(device.ok()) << device.error().message;
+  const auto model = model::Model::load(path, device.value());
   ASSERT_TRUE(model.ok()) << model.error().message;
   const auto file_kib = static_cast<int64_t>(std::filesystem::file_size(path)) / 1024;
   EXPECT_GT(resident_kib_of(path), 0);

@@ -1,8 +1,9 @@
 // One request from its messages to its ending: prompt, constraint, sequences, and their tokens as
 // typed events.
 //
-//   G4_ASSIGN_OR_RETURN(auto run, AnswerRun::prepare(lease, request, metrics, now));  // on a
-//   worker run->start(post, {.begin = …, .event = …, .end = …, .fail = …});
+//   // On a worker:
+//   G4_ASSIGN_OR_RETURN(auto run, AnswerRun::prepare(lease, request, metrics, now));
+//   run->start(post, {.begin = …, .event = …, .end = …, .fail = …});
 #pragma once
 
 #include <chrono>

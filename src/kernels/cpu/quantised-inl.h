@@ -123,7 +123,7 @@ class ReadAhead {
 };
 
 // Sub-block `b` of a group is being read: asks for what comes kDistance bytes later, into the
-// second-level cache, which takes more requests at once than the first. The hardware sees such
+// second-level cache (level and distance as measured, docs/performance). The hardware sees such
 // streams too, but not far enough ahead to hide memory behind the products.
 template <class Format>
 HWY_INLINE void prefetch_ahead(const typename Format::Block* group, int64_t b) {

@@ -167,7 +167,7 @@ void run(Queue queue, Launch l) {
 
 bool fits_single(Queue queue, const PackedLaunch& a) {
   if (planes_of(queue) != 1) return false;
-  // Two weights read together leave the block's own preparation little to do.
+  // Gate and up of a dense layer are faster with what a block prepares (docs/performance).
   return a.experts != nullptr || (a.tokens == 1 && a.form != Form::kGated);
 }
 

@@ -57,7 +57,8 @@ int64_t resident_kib_of(const std::string& path) {
   int64_t sum = 0;
   bool is_ours = false;
   for (std::string line; std::getline(maps, line);) {
-    if (line.find('/') != line.npos) is_ours = line.ends_with(path);
+    const bool is_heading = !line.substr(0, line.find(' ')).ends_with(':');
+    if (is_heading) is_ours = line.ends_with(path);
     int64_t kib = 0;
     if (is_ours && std::sscanf(line.c_str(), "Rss: %" SCNd64, &kib) == 1) sum += kib;
   }

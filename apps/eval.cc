@@ -199,7 +199,7 @@ Status run(const Arguments& arguments) {
   G4_ASSIGN_OR_RETURN(const TextChunks chunks,
                       TextChunks::cut(text, *model.tokenizer, arguments.chunks));
   models.model = model.model;
-  models.kv_type = kv_type_of(arguments.kv_type, models.device.get());
+  models.kv_type = kv_type_of(arguments.kv_type, models.device->kv_type());
   std::string baseline_path;
   if (!arguments.baseline.empty()) {
     G4_ASSIGN_OR_RETURN(
@@ -265,7 +265,7 @@ Command add_eval(CLI::App& app) {
       "Control tokens spelled in the text are control tokens");
   add_device_arguments(*command, arguments->device);
   add_quantize_argument(*command, arguments->quantize);
-  add_kv_type_argument(*command, arguments->kv_type);
+  add_kv_type_argument(*command, arguments->kv_type, "f32");
   add_threads_argument(*command, arguments->threads);
   command->add_flag("--json", arguments->json, "Print JSON");
   return [arguments] { return exit_code(run(*arguments)); };

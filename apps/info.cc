@@ -188,7 +188,7 @@ Status run(const Arguments& arguments) {
     return Error{
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
-  const DType kv_type = kv_type_of(arguments.kv_type, nullptr);
+  const DType kv_type = kv_type_of(arguments.kv_type, model.kv_type());
   G4_RETURN_IF_ERROR(model::KvCache::check_type(model.config().text, kv_type));
   const Facts facts = collect(path, model, arguments.context, kv_type);
   arguments.json ? print_json(facts, model) : print_text(facts, model);

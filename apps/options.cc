@@ -60,19 +60,19 @@ void add_threads_argument(CLI::App& command, int& threads) {
       ->check(whole_number(1, 1024));
 }
 
-void add_kv_type_argument(CLI::App& command, std::string& kv_type) {
+void add_kv_type_argument(CLI::App& command, std::string& kv_type,
+                          const std::string& default_type) {
   std::vector<std::string> names;
   for (const DType type : kernels::kKvTypes) names.push_back(lower_case(name_of(type)));
   command
-      .add_option(
-          "--kv-type", kv_type,
-          "Type of the key/value cache: f32, f16, bf16 or q8_0 (default: f32; bf16 on a card "
-          "that computes with --activations bf16)")
+      .add_option("--kv-type", kv_type,
+                  "Type of the key/value cache: f32, f16, bf16 or q8_0 (default: " + default_type +
+                      "; bf16 on a card that computes with --activations bf16)")
       ->check(one_of(std::move(names)));
 }
 
-DType kv_type_of(const std::string& name, const kernels::Device* device) {
-  if (name.empty()) return device != nullptr ? device->kv_type() : DType::kF32;
+DType kv_type_of(const std::string& name, DType default_type) {
+  if (name.empty()) return default_type;
   const auto* const found = std::ranges::find_if(
       kernels::kKvTypes, [&](DType type) { return lower_case(name_of(type)) == name; });
   G4_CHECK(found != std::end(kernels::kKvTypes));
@@ -113,7 +113,7 @@ Result<engine::EngineOptions> engine_options(const EngineArguments& arguments,
     return Error{
         ErrorCode::kInvalidArgument,
         str_cat("--ctx ", arguments.context, ": this model takes up to ", limit, " tokens")};
-  engine::EngineOptions options{.kv_type = kv_type_of(arguments.kv_type, model.device().get())};
+  engine::EngineOptions options{.kv_type = kv_type_of(arguments.kv_type, model.kv_type())};
   if (model.device() != nullptr) options.chunk_tokens = model.device()->step_tokens();
   options.context_tokens =
       arguments.context > 0 ? arguments.context : std::min(kDefaultContext, limit);

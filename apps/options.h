@@ -33,7 +33,7 @@ struct DeviceArguments {
 struct EngineArguments {
   DeviceArguments device;
   std::string quantize;  // empty: weights as they are
-  std::string kv_type;   // empty: what suits the device
+  std::string kv_type;   // empty: what suits the model and its device
   int threads = 0;
   int64_t context = 0;  // 0: 8192, or what the model takes if that is less
   bool verbose = false;
@@ -41,11 +41,12 @@ struct EngineArguments {
 void add_device_arguments(CLI::App& command, DeviceArguments& arguments);
 void add_quantize_argument(CLI::App& command, std::string& type);  // --quantize, for open_model
 void add_threads_argument(CLI::App& command, int& threads);
-void add_kv_type_argument(CLI::App& command, std::string& kv_type);
+// `default_type`: what an empty kv_type stands for on the CPU, in words
+void add_kv_type_argument(CLI::App& command, std::string& kv_type,
+                          const std::string& default_type = "f32, with quantised weights f16");
 void add_engine_arguments(CLI::App& command, EngineArguments& arguments);
-// The type that --kv-type names, or the device's own if it is empty (null: the CPU's); the option
-// takes no other names.
-DType kv_type_of(const std::string& name, const kernels::Device* device);
+// The type that --kv-type names, or the default if it is empty; the option takes no other names.
+DType kv_type_of(const std::string& name, DType default_type);
 // The device that --device means; "auto" is the CPU where no card can be used. `num_threads` of the
 // CPU, 0 = one per core. Errors: those of opening the device that was asked for by name.
 Result<std::shared_ptr<kernels::Device>> open_device(

@@ -100,7 +100,7 @@ Result<bool> verify_model(const Arguments& arguments) {
     return Error{ErrorCode::kInvalidArgument,
                  path + ": name the golden file that the model belongs to with --golden"};
   G4_ASSIGN_OR_RETURN(auto device, open_device(arguments.device, arguments.options.num_threads));
-  options.kv_type = kv_type_of(arguments.kv_type, device.get());
+  options.kv_type = kv_type_of(arguments.kv_type, device->kv_type());
   G4_ASSIGN_OR_RETURN(model::Model loaded,
                       open_model(path, std::move(device),
                                  {arguments.quantize, projector_choice(arguments.projector)}));
@@ -209,7 +209,7 @@ Command add_verify(CLI::App& app) {
       ->capture_default_str()
       ->check(number("above 0", [](double v) { return v > 0; }));
   add_device_arguments(*command, arguments->device);
-  add_kv_type_argument(*command, arguments->kv_type);
+  add_kv_type_argument(*command, arguments->kv_type, "f32");
   add_quantize_argument(*command, arguments->quantize);
   add_threads_argument(*command, arguments->options.num_threads);
   auto* tokenizer =

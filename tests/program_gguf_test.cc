@@ -95,6 +95,25 @@ TEST(GgufProgram, InfoCountsTheTypes) {
   EXPECT_THAT(text.out, AllOf(HasSubstr("demo.gguf (gemma4)"), HasSubstr(" F32")));
 }
 
+TEST(GgufProgram, KeysAndValuesAreAsNarrowAsTheWeightsAllow) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "q8_0.gguf";
+  ASSERT_EQ(run_program({"quantize", demo_gguf(), path, "--type", "q8_0"}).exit_code, 0);
+  const auto kv_type = [](const std::vector<std::string>& options) {
+    const auto bench = std::vector<std::string>{"bench", "--device", "cpu", "--json", "-p",
+                                                "4",     "-n",       "0",   "-r",     "1"};
+    const Outcome outcome = run_program(bench + options);
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    return parse_json(outcome.out)["kv_type"].get<std::string>();
+  };
+  EXPECT_EQ(kv_type({demo_gguf()}), "f32");
+  EXPECT_EQ(kv_type({path}), "f16");
+  EXPECT_EQ(kv_type({demo_gguf(), "--quantize", "q4_0"}), "f16");
+  EXPECT_EQ(kv_type({path, "--kv-type", "f32"}), "f32");
+  EXPECT_EQ(info(demo_gguf())["kv_type"], "f32");
+  EXPECT_EQ(info(path)["kv_type"], "f16");
+}
+
 TEST(GgufProgram, BenchAndVerifyTakeIt) {
   EXPECT_EQ(run_program({"bench", demo_gguf(), "-p", "5", "-n", "2", "-r", "1"}).exit_code, 0);
   expect_failed(run_program({"verify", demo_gguf()}), "demo.gguf: name the golden file");

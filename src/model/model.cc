@@ -310,6 +310,13 @@ Status Model::copy_matrices(const std::vector<TensorEntry>& entries,
   return {};
 }
 
+DType Model::kv_type() const {
+  if (device_ != nullptr && !device_->is_host()) return device_->kv_type();
+  const bool has_blocks = std::ranges::any_of(
+      matrices_, [](const NamedMatrix& named) { return is_block_dtype(named.matrix.dtype); });
+  return has_blocks ? DType::kF16 : DType::kF32;
+}
+
 void Model::forget_tables() const {
   const auto forget = [&](const Matrix& table) {
     if (!table) return;

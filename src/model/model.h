@@ -59,6 +59,9 @@ class Model {
   }
   // What the weights were loaded for; null: in the program's own memory, for any CPU device.
   const std::shared_ptr<kernels::Device>& device() const { return device_; }
+  // What keys and values are kept as unless somebody asks for another type: what suits the device,
+  // and in the program's own memory F32, or F16 beside weights in blocks (ADR 20).
+  DType kv_type() const;
   // The id whose embedding row stands for `id`: the pad row at media placeholders, else `id`
   // itself.
   int32_t embedding_id(int32_t id) const;

@@ -112,6 +112,18 @@ TEST(GgufProgram, KeysAndValuesAreAsNarrowAsTheWeightsAllow) {
   EXPECT_EQ(kv_type({path, "--kv-type", "f32"}), "f32");
   EXPECT_EQ(info(demo_gguf())["kv_type"], "f32");
   EXPECT_EQ(info(path)["kv_type"], "f16");
+
+  // What measures weights keeps f32.
+  const auto perplexity = [&](const std::vector<std::string>& options) {
+    const auto eval =
+        std::vector<std::string>{"eval", path, "--device", "cpu", "--json", "--ctx", "64", "-f"};
+    const Outcome outcome = run_program(eval + options);
+    EXPECT_EQ(outcome.exit_code, 0) << testing::PrintToString(outcome);
+    return parse_json(outcome.out)["perplexity"].get<double>();
+  };
+  const std::string text = kDemo + "/config.json";
+  EXPECT_EQ(perplexity({text}), perplexity({text, "--kv-type", "f32"}));
+  EXPECT_NE(perplexity({text}), perplexity({text, "--kv-type", "f16"}));
 }
 
 TEST(GgufProgram, BenchAndVerifyTakeIt) {

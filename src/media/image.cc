@@ -21,17 +21,22 @@ bool begins_with(std::span<const std::byte> file, std::string_view magic, size_t
 
 using Decoder = Result<DecodedImage> (*)(std::span<const std::byte>, const ImageLimits&);
 
-// Null where the first bytes are none that a decoder knows.
-Decoder decoder_of(std::span<const std::byte> file) {
-  if (begins_with(file, "\xff\xd8\xff")) return decode_jpeg;
-  if (begins_with(file, "\x89PNG\r\n\x1a\n")) return decode_png;
-  if (begins_with(file, "RIFF") && begins_with(file, "WEBP", 8)) return decode_webp;
-  if (begins_with(file, "GIF87a") || begins_with(file, "GIF89a")) return decode_gif;
-  return nullptr;
+struct Format {
+  std::string_view media_type;
+  Decoder decode = nullptr;
+};
+
+// Empty where the first bytes are none that a decoder knows.
+Format format_of(std::span<const std::byte> file) {
+  if (begins_with(file, "\xff\xd8\xff")) return {"image/jpeg", decode_jpeg};
+  if (begins_with(file, "\x89PNG\r\n\x1a\n")) return {"image/png", decode_png};
+  if (begins_with(file, "RIFF") && begins_with(file, "WEBP", 8)) return {"image/webp", decode_webp};
+  if (begins_with(file, "GIF87a") || begins_with(file, "GIF89a")) return {"image/gif", decode_gif};
+  return {};
 }
 
 Result<DecodedImage> decode_any(std::span<const std::byte> file, const ImageLimits& limits) {
-  if (const Decoder decode = decoder_of(file)) return decode(file, limits);
+  if (const Decoder decode = format_of(file).decode) return decode(file, limits);
   if (file.empty()) return Error{ErrorCode::kInvalidData, "the file is empty"};
   return Error{ErrorCode::kUnsupported,
                "not a picture of a known format (JPEG, PNG, WebP and GIF are)"};
@@ -39,7 +44,9 @@ Result<DecodedImage> decode_any(std::span<const std::byte> file, const ImageLimi
 
 }  // namespace
 
-bool begins_as_image(std::span<const std::byte> file) { return decoder_of(file) != nullptr; }
+std::string_view image_media_type(std::span<const std::byte> file) {
+  return format_of(file).media_type;
+}
 
 // Orientations 5 to 8 change rows and columns; what a pixel
 // of the result reads is its own place, mirrored where the number says so.

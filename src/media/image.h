@@ -39,12 +39,14 @@ bool decodes_images();
 // Errors: kInvalidData for a damaged or truncated picture, kUnsupported for another format or a
 // build without decoders, kResourceExhausted beyond a limit (says which).
 Result<Image> decode_image(std::span<const std::byte> file, const ImageLimits& limits = {});
-// Whether it begins as one of the known formats does.
-bool begins_as_image(std::span<const std::byte> file);
 // The same from a file; errors name it. Also kNotFound, kIo.
 Result<Image> read_image(const std::string& path, const ImageLimits& limits = {});
 // The same from "data:image/png;base64,…".
 Result<Image> image_from_data_url(std::string_view url, const ImageLimits& limits = {});
+
+// "image/png", "image/jpeg", "image/webp" or "image/gif", by the first bytes; empty for another
+// file
+std::string_view image_media_type(std::span<const std::byte> file);
 
 // Writes a PNG file, replacing it at once. Errors: kIo, kUnsupported as above.
 Status write_png(const std::string& path, const Image& image);

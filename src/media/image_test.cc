@@ -44,6 +44,14 @@ TEST(Image, WhatIsNoPictureIsOneError) {
     EXPECT_FALSE(decode_image(bytes(head)).ok());
 }
 
+TEST(Image, MediaTypesFollowFromTheFirstBytes) {
+  EXPECT_EQ(image_media_type(bytes("\xff\xd8\xff\xe0")), "image/jpeg");
+  EXPECT_EQ(image_media_type(bytes("\x89PNG\r\n\x1a\n")), "image/png");
+  EXPECT_EQ(image_media_type(bytes("RIFF0000WEBP")), "image/webp");
+  EXPECT_EQ(image_media_type(bytes("GIF89a")), "image/gif");
+  EXPECT_EQ(image_media_type(bytes("RIFF0000WAVE")), "");
+}
+
 TEST(Image, DataUrlsAreNamedInOneLine) {
   const auto image = image_from_data_url("data:a\nb;base64,aGk=");
   ASSERT_FALSE(image.ok());

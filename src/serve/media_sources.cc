@@ -88,7 +88,7 @@ class SourceOpener {
 }  // namespace
 
 Result<Type> kind_of_file(std::string_view bytes, const std::string& name) {
-  if (media::begins_as_image(bytes_of(bytes))) return Type::kImage;
+  if (!media::image_media_type(bytes_of(bytes)).empty()) return Type::kImage;
   G4_ASSIGN_OR_RETURN(const bool is_film, media::has_moving_pictures(bytes_of(bytes), name));
   return is_film ? Type::kVideo : Type::kAudio;
 }

@@ -1,10 +1,13 @@
 // /v1/files: media that are uploaded once and named in requests, in OpenAI's words and Anthropic's.
 #include <charconv>
+#include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/strings.h"
 #include "http/form_data.h"
+#include "media/image.h"
 #include "serve/fields.h"
 #include "serve/media_sources.h"
 #include "serve/paging.h"
@@ -27,14 +30,15 @@ int64_t seconds(UploadStore::Clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-std::string media_type(chat::ContentPart::Type kind) {
-  switch (kind) {
+// Of sounds and films only the kind is known before they are decoded.
+std::string media_type(const Upload& upload) {
+  switch (upload.kind) {
     case chat::ContentPart::Type::kAudio:
       return "audio/*";
     case chat::ContentPart::Type::kVideo:
       return "video/*";
     default:
-      return "image/*";
+      return std::string(media::image_media_type(std::as_bytes(std::span(upload.bytes))));
   }
 }
 
@@ -43,7 +47,7 @@ Value described(const Upload& upload, Protocol protocol) {
   if (protocol == Protocol::kAnthropic)
     return Value::Object{
         {"id", upload.id},         {"type", "file"},
-        {"filename", upload.name}, {"mime_type", media_type(upload.kind)},
+        {"filename", upload.name}, {"mime_type", media_type(upload)},
         {"size_bytes", bytes},     {"created_at", time_text(seconds(upload.created_at))},
         {"downloadable", true}};
   return Value::Object{{"id", upload.id},

@@ -135,7 +135,7 @@ TEST_F(UploadRoutes, AnthropicHasItsOwnWords) {
   const auto file = body_of(upload(picture(), "", version));
   const std::string id = text_at(file, "id");
   EXPECT_EQ(text_at(file, "type"), "file");
-  EXPECT_EQ(text_at(file, "mime_type"), "image/*");
+  EXPECT_EQ(text_at(file, "mime_type"), "image/png");
   EXPECT_THAT(text_at(file, "created_at"), ::testing::EndsWith("Z"));
   const auto removed =
       body_of(send({.method = "DELETE", .path = "/v1/files/" + id, .headers = version}));
